@@ -1,0 +1,46 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Four layers, one direction: omni2-native → OmniIO → OmniCore, and OmniIO → CShims.
+// The import list is the layer; the compiler enforces it.
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .strictMemorySafety(),
+]
+
+let package = Package(
+    name: "omni2-native",
+    products: [
+        .executable(name: "omni2-native", targets: ["omni2-native"]),
+        .executable(name: "omni2ctl", targets: ["omni2ctl"]),
+    ],
+    targets: [
+        .target(
+            name: "CShims",
+            linkerSettings: [
+                .linkedLibrary("uring"), .linkedLibrary("systemd"), .linkedLibrary("pq"),
+                .linkedLibrary("sqlite3"), .linkedLibrary("curl"), .linkedLibrary("crypto"),
+                .linkedLibrary("z"),
+            ]
+        ),
+        .target(name: "OmniCore", swiftSettings: strict),
+        .target(name: "OmniIO", dependencies: ["OmniCore", "CShims"], swiftSettings: strict),
+        .executableTarget(
+            name: "omni2-native", dependencies: ["OmniCore", "OmniIO"], swiftSettings: strict),
+        .executableTarget(
+            name: "omni2ctl", dependencies: ["OmniCore", "OmniIO"], swiftSettings: strict),
+        .testTarget(name: "OmniCoreTests", dependencies: ["OmniCore"], swiftSettings: strict),
+        .testTarget(
+            name: "OmniIOTests", dependencies: ["OmniIO", "OmniCore"], swiftSettings: strict),
+        .testTarget(
+            name: "DaemonTests", dependencies: ["omni2-native", "OmniIO", "OmniCore"],
+            swiftSettings: strict),
+    ],
+    cLanguageStandard: .c11
+)

@@ -1,0 +1,4 @@
+@main
+enum Control {
+    static func main() {}
+}
