@@ -97,6 +97,13 @@ static inline int omni2_descriptor_facts(int fd, struct omni2_file_facts *out) {
     return 0;
 }
 
+static inline const char *omni2_entry_name(const struct dirent *entry) { return entry->d_name; }
+
+static inline int omni2_open_directory(const char *path, DIR **out) {
+    *out = opendir(path);
+    return *out ? 0 : -errno;
+}
+
 static inline int omni2_open_read(const char *path) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     return fd < 0 ? -errno : fd;
