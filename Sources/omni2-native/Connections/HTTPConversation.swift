@@ -40,13 +40,6 @@ final class HTTPConversation: ConversationOpening {
         }
     }
 
-    enum BodyLength {
-        case none
-        case count(Int)
-        case chunked
-        case untilClose
-    }
-
     /// What exists only while a request is being read.
     private final class Reading {
         var parser = HTTPRequestParser()
@@ -202,45 +195,19 @@ final class HTTPConversation: ConversationOpening {
 
     // MARK: Answering (called by the exchange)
 
+    /// Status line and headers. `writer` knows the request's version and how the body is framed.
     func writeHead(
-        _ response: HTTPResponse, bodyLength: BodyLength, keepsAlive: Bool, requestID: String?,
-        on connection: Connection
+        _ response: HTTPResponse, _ writer: inout HTTPResponseWriter,
+        _ body: HTTPResponseWriter.Body, requestID: String?, on connection: Connection
     ) {
-        var head = ByteWriter(capacity: 512 + response.headers.reduce(0) { $0 + $1.byteCount })
-        head.append("HTTP/1.1 ")
-        head.append(decimal: Int(response.status.code))
-        head.append(" ")
-        head.append(response.status.phrase)
-        head.append("\r\nDate: ")
-        head.append(shared.date())
-        head.append("\r\n")
-        if let type = response.contentType {
-            head.append("Content-Type: ")
-            head.append(type)
-            head.append("\r\n")
-        }
-        switch bodyLength {
-        case .none: break
-        case .count(let count):
-            head.append("Content-Length: ")
-            head.append(decimal: count)
-            head.append("\r\n")
-        case .chunked: head.append("Transfer-Encoding: chunked\r\n")
-        case .untilClose: break
-        }
-        for header in response.headers {
-            head.append(header.name)
-            head.append(": ")
-            head.append(header.value)
-            head.append("\r\n")
-        }
-        if let requestID {
-            head.append("X-Request-ID: ")
-            head.append(requestID)
-            head.append("\r\n")
-        }
-        if !keepsAlive { head.append("Connection: close\r\n") }
-        head.append("\r\n")
+        let extra = response.headers.reduce(0) { $0 + $1.byteCount }
+        var head = ByteWriter(capacity: 512 + extra)
+        writer.begin(response.status, into: &head)
+        writer.date(shared.date().span.bytes, into: &head)
+        if let type = response.contentType { writer.header("Content-Type", type, into: &head) }
+        for header in response.headers { writer.header(header.name, header.value, into: &head) }
+        if let requestID { writer.header("X-Request-ID", requestID, into: &head) }
+        writer.end(body, into: &head)
         precondition(!head.hasOverflowed, "a response head was larger than its parts")
         head.withBytes { connection.send($0) }
     }
@@ -275,9 +242,8 @@ final class HTTPConversation: ConversationOpening {
         reading = nil
         input = []
         let response = HTTPResponse.failure(status, message)
-        writeHead(
-            response, bodyLength: .count(response.body.count), keepsAlive: false, requestID: nil,
-            on: connection)
+        var writer = HTTPResponseWriter(keepsAlive: false)
+        writeHead(response, &writer, .count(response.body.count), requestID: nil, on: connection)
         connection.send(response.body)
         connection.finish()
         connection.setDeadline(connection.io.now + shared.limits.sendTime)

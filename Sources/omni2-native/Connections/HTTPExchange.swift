@@ -25,7 +25,7 @@ final class HTTPExchange {
 
     private weak var connection: Connection?
     private unowned let conversation: HTTPConversation
-    private let keepsAlive: Bool
+    private var writer: HTTPResponseWriter
 
     init(
         _ request: HTTPRequest, requestID: String, on connection: Connection,
@@ -35,7 +35,7 @@ final class HTTPExchange {
         self.requestID = requestID
         self.connection = connection
         self.conversation = conversation
-        keepsAlive = request.head.keepsAlive
+        writer = HTTPResponseWriter(answering: request.head)
     }
 
     var isOpen: Bool {
@@ -56,58 +56,46 @@ final class HTTPExchange {
     func respond(_ response: HTTPResponse) {
         guard case .awaitingAnswer = state, let connection else { return }
         state = .answered
-        let isHead = request.method == .head
-        conversation.writeHead(
-            response, bodyLength: .count(response.body.count), keepsAlive: keepsAlive,
-            requestID: requestID, on: connection)
-        if !isHead { connection.send(response.body) }
-        conversation.answered(keepsAlive: keepsAlive, on: connection)
+        let body: HTTPResponseWriter.Body =
+            response.status.forbidsBody ? .none : .count(response.body.count)
+        conversation.writeHead(response, &writer, body, requestID: requestID, on: connection)
+        if !writer.omitsBody, !response.status.forbidsBody { connection.send(response.body) }
+        release()
+        conversation.answered(keepsAlive: writer.keepsAlive, on: connection)
     }
 
     /// Begins an answer whose length nobody knows yet, such as server-sent events.
     func beginStream(_ response: HTTPResponse) {
         guard case .awaitingAnswer = state, let connection else { return }
         state = .streaming
-        conversation.writeHead(
-            response, bodyLength: chunkedLength, keepsAlive: keepsAlive, requestID: requestID,
-            on: connection)
+        conversation.writeHead(response, &writer, .stream, requestID: requestID, on: connection)
         conversation.streamBegan(on: connection)
         stream(response.body)
     }
 
-    /// HTTP/1.0 knows no chunks: its stream ends with the connection.
-    private var chunkedLength: HTTPConversation.BodyLength {
-        request.head.version == .http10 ? .untilClose : .chunked
-    }
-
     func stream(_ bytes: [UInt8]) {
         guard case .streaming = state, let connection, !bytes.isEmpty else { return }
-        guard case .chunked = chunkedLength else { return connection.send(bytes) }
-        var size = ByteWriter(capacity: 20)
-        size.append(hexadecimal: UInt64(bytes.count))
-        size.append("\r\n")
-        size.withBytes { connection.send($0) }
-        connection.send(bytes)
-        connection.send(Self.lineEnd)
+        var chunk = ByteWriter(capacity: bytes.count + 32)
+        writer.chunk(bytes.span.bytes, into: &chunk)
+        chunk.withBytes { connection.send($0) }
     }
 
     func endStream() {
         guard case .streaming = state, let connection else { return }
         state = .answered
-        if case .chunked = chunkedLength {
-            connection.send(Self.lastChunk)
-            conversation.answered(keepsAlive: keepsAlive, on: connection)
-        } else {
-            conversation.answered(keepsAlive: false, on: connection)
-        }
+        var end = ByteWriter(capacity: 8)
+        writer.endChunks(into: &end)
+        end.withBytes { connection.send($0) }
+        release()
+        conversation.answered(keepsAlive: writer.keepsAlive, on: connection)
     }
 
     /// Hands the connection over after `101 Switching Protocols`.
     func upgrade(_ response: HTTPResponse, to successor: any Conversation) {
         guard case .awaitingAnswer = state, let connection else { return }
         state = .answered
-        conversation.writeHead(
-            response, bodyLength: .none, keepsAlive: true, requestID: requestID, on: connection)
+        conversation.writeHead(response, &writer, .none, requestID: requestID, on: connection)
+        release()
         conversation.upgraded(to: successor, on: connection)
     }
 
@@ -130,7 +118,4 @@ final class HTTPExchange {
         abandoned = {}
         drained = {}
     }
-
-    private static let lineEnd: [UInt8] = [13, 10]
-    private static let lastChunk = Array("0\r\n\r\n".utf8)
 }
