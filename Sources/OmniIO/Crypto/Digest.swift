@@ -24,6 +24,7 @@ public enum Digest {
 
     /// Takes the same time wherever the two differ.
     public static func areEqual(_ left: [UInt8], _ right: [UInt8]) -> Bool {
-        left.count == right.count && unsafe CRYPTO_memcmp(left, right, left.count) == 0
+        guard left.count == right.count else { return false }
+        return unsafe CRYPTO_memcmp(left, right, left.count) == 0
     }
 }

@@ -116,7 +116,7 @@ public enum Sockets {
     public static func sendWithoutWaiting(_ descriptor: Int32, _ text: StaticString) {
         _ = unsafe Glibc.send(
             descriptor, text.utf8Start, text.utf8CodeUnitCount,
-            Int32(MSG_DONTWAIT.rawValue) | Int32(MSG_NOSIGNAL.rawValue))
+            Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
     }
 
     /// Ends our direction: the peer reads what was sent, then the end.

@@ -13,21 +13,21 @@ enum AdminToken {
     private static let bytesMax = 4096
 
     static func load(_ path: String) throws(LoadError) -> Loaded {
+        let text: [UInt8]
         do throws(Files.ReadError) {
-            let text = try Files.read(path, bytesMax: bytesMax)
-            let token = String(decoding: text, as: UTF8.self).filter { !$0.isWhitespace }
-            guard token.utf8.count >= 16 else { throw LoadError.tooShort(path) }
-            return Loaded(hash: Digest.sha256(Array(token.utf8)), fresh: nil)
-        } catch where error.isNotFound {
-            return try make(path)
+            text = try Files.read(path, bytesMax: bytesMax)
         } catch {
-            throw LoadError.unreadable(path, error.description)
+            if error.isNotFound { return try make(path) }
+            throw .unreadable(path, error.description)
         }
+        let token = String(decoding: text, as: UTF8.self).filter { !$0.isWhitespace }
+        guard token.utf8.count >= 16 else { throw .tooShort(path) }
+        return Loaded(hash: Digest.sha256(Array(token.utf8)), fresh: nil)
     }
 
     private static func make(_ path: String) throws(LoadError) -> Loaded {
         var writer = ByteWriter(capacity: 64)
-        Base64.encode(Digest.random(32).span.bytes, as: .urlSafe, into: &writer)
+        Base64.encode(unsafe Digest.random(32).span.bytes, as: .urlSafe, into: &writer)
         let token = prefix + writer.string()
         do throws(SystemError) {
             try Files.create(path, Array((token + "\n").utf8), mode: 0o600)

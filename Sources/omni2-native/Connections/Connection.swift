@@ -70,7 +70,7 @@ final class Connection {
         markDirty()
     }
 
-    func send(_ bytes: [UInt8]) { send(bytes.span.bytes) }
+    func send(_ bytes: [UInt8]) { send(unsafe bytes.span.bytes) }
 
     /// Sends memory that outlives the send without copying it; only while `isIdle`.
     func fly(_ bytes: UnsafeRawBufferPointer) {

@@ -141,9 +141,10 @@ final class HTTPConversation: ConversationOpening {
         _ reading: Reading, _ connection: Connection
     ) throws(HTTPError) -> Bool {
         while true {
-            let bytes = input.span.bytes
-            let step = try reading.parser.next(
-                in: bytes, limits: shared.limits.http, head: &reading.head)
+            let step = try input.withRawSpan { bytes throws(HTTPError) in
+                try reading.parser.next(
+                    in: bytes, limits: shared.limits.http, head: &reading.head)
+            }
             switch step {
             case .needMore: return false
             case .head:
@@ -154,9 +155,7 @@ final class HTTPConversation: ConversationOpening {
                     reading.body.reserveCapacity(count)
                 }
             case .body(let range):
-                bytes.withUnsafeBytes { all in
-                    unsafe reading.body.append(contentsOf: all[range.range])
-                }
+                reading.body += input[range.range]
             case .complete:
                 dispatch(reading, connection)
                 return true
@@ -203,7 +202,7 @@ final class HTTPConversation: ConversationOpening {
         let extra = response.headers.reduce(0) { $0 + $1.byteCount }
         var head = ByteWriter(capacity: 512 + extra)
         writer.begin(response.status, into: &head)
-        writer.date(shared.date().span.bytes, into: &head)
+        writer.date(unsafe shared.date().span.bytes, into: &head)
         if let type = response.contentType { writer.header("Content-Type", type, into: &head) }
         for header in response.headers { writer.header(header.name, header.value, into: &head) }
         if let requestID { writer.header("X-Request-ID", requestID, into: &head) }
@@ -233,7 +232,7 @@ final class HTTPConversation: ConversationOpening {
         guard !input.isEmpty else { return }
         var early = input
         input = []
-        early.withUnsafeMutableBytes { bytes in
+        unsafe early.withUnsafeMutableBytes { bytes in
             unsafe successor.received(bytes, on: connection)
         }
     }

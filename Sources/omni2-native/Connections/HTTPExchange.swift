@@ -76,7 +76,7 @@ final class HTTPExchange {
     func stream(_ bytes: [UInt8]) {
         guard case .streaming = state, let connection, !bytes.isEmpty else { return }
         var chunk = ByteWriter(capacity: bytes.count + 32)
-        writer.chunk(bytes.span.bytes, into: &chunk)
+        writer.chunk(unsafe bytes.span.bytes, into: &chunk)
         chunk.withBytes { connection.send($0) }
     }
 

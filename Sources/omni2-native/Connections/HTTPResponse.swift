@@ -24,7 +24,7 @@ struct HTTPResponse {
     }
 
     init(_ status: HTTPStatus = .ok, json: JSONValue, headers: [Header] = []) {
-        self.init(status, json: json.bytes(), headers: headers)
+        self.init(status, json: json.bytes, headers: headers)
     }
 
     init(_ status: HTTPStatus, text: String, headers: [Header] = []) {

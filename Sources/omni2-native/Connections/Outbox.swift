@@ -8,6 +8,8 @@ struct Outbox: ~Copyable {
     private var gathering: ByteWriter?
     private var flying: ByteWriter?
     private var sentBytes = 0
+    private var gatheredBytes = 0
+    private var flyingBytes = 0
 
     init() {}
 
@@ -16,10 +18,7 @@ struct Outbox: ~Copyable {
 
     /// Bytes not yet taken by the kernel.
     var byteCount: Int {
-        var count = -sentBytes
-        if let bytes = flying?.count { count += bytes }
-        if let bytes = gathering?.count { count += bytes }
-        return count
+        gatheredBytes + flyingBytes - sentBytes
     }
 
     mutating func append(_ bytes: RawSpan) {
@@ -28,6 +27,7 @@ struct Outbox: ~Copyable {
             writer.grow(to: max(writer.capacity * 2, writer.count + bytes.byteCount))
         }
         writer.append(bytes)
+        gatheredBytes = writer.count
         gathering = consume writer
     }
 
@@ -37,6 +37,8 @@ struct Outbox: ~Copyable {
         guard flying == nil, let writer = gathering.take() else { return nil }
         let bytes = unsafe writer.unsafeBytes
         flying = consume writer
+        flyingBytes = gatheredBytes
+        gatheredBytes = 0
         sentBytes = 0
         return unsafe bytes
     }
@@ -50,6 +52,7 @@ struct Outbox: ~Copyable {
             return unsafe UnsafeRawBufferPointer(rebasing: bytes[sentBytes...])
         }
         flying = nil
+        flyingBytes = 0
         sentBytes = 0
         return nil
     }
