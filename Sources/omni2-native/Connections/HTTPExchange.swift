@@ -47,6 +47,9 @@ final class HTTPExchange {
 
     var listener: Listener? { connection?.listener }
     var peerAddress: SocketAddress? { connection?.peerAddress }
+    var localAddress: SocketAddress? {
+        connection.flatMap { Sockets.localAddress(of: $0.descriptor) }
+    }
     var peerCredentials: Sockets.PeerCredentials? {
         connection.flatMap { Sockets.peerCredentials(of: $0.descriptor) }
     }
