@@ -16,7 +16,7 @@ public struct HTTPResponseWriter: Sendable {
     }
 
     /// For the answer to `head`.
-    public init(answering head: HTTPRequestHead) {
+    public init(answering head: borrowing HTTPRequestHead) {
         self.init(
             version: head.version, keepsAlive: head.keepsAlive, omitsBody: head.method == .head)
     }
