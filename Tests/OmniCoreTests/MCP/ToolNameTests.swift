@@ -38,7 +38,7 @@ struct ToolNameTests {
             ToolName.plain(
                 server: "a-very-long-server-name-of-a-company",
                 tool: "and_a_tool_with_a_very_long_name_indeed_v1")
-                == "")
+                == "a-very-long-server-name-of-a-company__and_a_tool_with_xif2ifkqu5")
     }
 
     @Test func theTableLeadsBack() {
