@@ -233,6 +233,11 @@ static inline int omni2_sealed_memfd(const void *bytes, size_t count) {
 
 // Sockets that were passed to us
 
+// The kernel's names for these are enumerations of their own type in Swift.
+enum { omni2_stream_value = SOCK_STREAM, omni2_packet_value = SOCK_SEQPACKET };
+static const int32_t omni2_stream = omni2_stream_value;
+static const int32_t omni2_packet = omni2_packet_value;
+
 struct omni2_socket_facts {
     int32_t family;         // -1: not a socket
     int32_t type;
