@@ -2,5 +2,6 @@
 #define OMNI2_SHIM_OPENSSL_H
 
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 
 #endif
