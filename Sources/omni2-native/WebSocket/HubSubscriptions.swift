@@ -68,3 +68,8 @@ enum HubAction {
         }
     }
 }
+
+extension ServiceEvent {
+    /// For clients that see no protocol pings: a page shows by it that the connection lives.
+    static let ping = ServiceEvent("ping", to: .everyone, data: [:], members: [:])
+}
