@@ -37,6 +37,47 @@ int omni2_reopen_read_only(int fd) {
     return copy < 0 ? -errno : copy;
 }
 
+int omni2_map(int fd, uint64_t bytes, void **address) {
+    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) return -errno;
+    madvise(at, bytes, MADV_DONTFORK);
+    madvise(at, bytes, MADV_DONTDUMP);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    *address = at;
+    return 0;
+}
+
+static int allocate(int fd, int mode, uint64_t offset, uint64_t bytes) {
+    while (fallocate(fd, mode, (off_t)offset, (off_t)bytes) != 0)
+        if (errno != EINTR) return -errno;
+    return 0;
+}
+int omni2_reserve(int fd, uint64_t offset, uint64_t bytes) { return allocate(fd, 0, offset, bytes); }
+int omni2_release(int fd, uint64_t offset, uint64_t bytes) {
+    return allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, bytes);
+}
+
+int64_t omni2_file_bytes(int fd) {
+    struct stat status;
+    return fstat(fd, &status) == 0 ? (int64_t)status.st_size : -(int64_t)errno;
+}
+
+int omni2_process_is_gone(int32_t pid) { return kill(pid, 0) != 0 && errno == ESRCH; }
+
+long omni2_read_file(const char *path, void *buffer, size_t capacity) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -(long)errno;
+    ssize_t count = read(fd, buffer, capacity);
+    long result = count < 0 ? -(long)errno : (long)count;
+    close(fd);
+    return result;
+}
+
+long omni2_receive(int socket, void *buffer, size_t capacity) {
+    ssize_t count = recv(socket, buffer, capacity, MSG_DONTWAIT);
+    return count < 0 ? -(long)errno : (long)count;
+}
+
 long omni2_send_with_descriptors(int socket, const void *message, size_t count, int fd0, int fd1) {
     union {
         struct cmsghdr header;

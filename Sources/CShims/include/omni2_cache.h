@@ -12,7 +12,7 @@
  *   index        buckets of 64 bytes = 8 slots of { tag : 32 | descriptor : 32 }, 0 = empty
  *   descriptors  64 bytes each: born, key, location, expiry, checksum, server, tool
  *   stamps       u64 per server, then u64 per tool: "entries born up to here are invalid"
- *   names        128 bytes per server, then per tool: what the small numbers stand for
+ *   names        192 bytes per server, then per tool: what the small numbers stand for
  *   values       units of 64 bytes, starting at a multiple of 2 MiB
  *
  * THE VERSION WORD. `born` is the stamp of the put that wrote the descriptor: 64 bits, taken from
@@ -74,7 +74,7 @@ enum {
     OMNI2_BUCKET_SLOTS = 8,
     OMNI2_BUCKET_BYTES = 64,
     OMNI2_DESCRIPTOR_BYTES = 64,
-    OMNI2_NAME_BYTES = 128,
+    OMNI2_NAME_BYTES = 192,
     OMNI2_UNIT_BYTES = 64,
     OMNI2_VALUE_ALIGNMENT = 2 * 1024 * 1024,
     OMNI2_KEY_BYTES = 32,
@@ -175,10 +175,9 @@ typedef struct omni2_descriptor {
 /* What a server or tool number stands for. Same version protocol as a descriptor. */
 typedef struct omni2_name {
     uint64_t born;
-    uint64_t identity[2];      /* first 16 bytes of SHA-256 of the full name */
     uint32_t parent;           /* tools: the server's number; servers: 0xffffffff */
-    uint32_t length;           /* bytes of `text` in use; longer names are cut */
-    unsigned char text[96];
+    uint32_t length;           /* of the name in bytes; beyond `text` the rest is missing */
+    unsigned char text[176];
 } omni2_name;
 
 /* What a reader counts. `expired` and `invalid` are also misses. */

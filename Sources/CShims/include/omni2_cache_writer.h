@@ -11,6 +11,8 @@
 #define OMNI2_CACHE_WRITER_H
 
 #include "omni2_cache.h"
+#include <signal.h>
+#include <unistd.h>
 
 #ifdef OMNI2_CACHE_CRASH_POINTS
 /* Defined in omni2_cache.c. Counts down; at zero the process kills itself. */
@@ -244,19 +246,15 @@ static inline int64_t omni2_writer_find(const omni2_writer *w, const omni2_key *
     return -1;
 }
 
-static inline void omni2_writer_set_name(const omni2_writer *w, omni2_name *name, uint64_t born,
-                                         uint64_t identity0, uint64_t identity1, uint32_t parent,
+static inline void omni2_writer_set_name(omni2_name *name, uint64_t born, uint32_t parent,
                                          const void *text, uint32_t length) {
-    (void)w;
-    if (length > sizeof name->text) length = (uint32_t)sizeof name->text;
     omni2_store_relaxed(&name->born, 0);
     omni2_fence_release();
-    omni2_store_relaxed(&name->identity[0], identity0);
-    omni2_store_relaxed(&name->identity[1], identity1);
     omni2_crash_point();
     __atomic_store_n(&name->parent, parent, __ATOMIC_RELAXED);
     __atomic_store_n(&name->length, length, __ATOMIC_RELAXED);
-    memcpy(name->text, text, length);
+    omni2_crash_point();
+    memcpy(name->text, text, length < sizeof name->text ? length : sizeof name->text);
     omni2_store_release(&name->born, born);
 }
 static inline omni2_name *omni2_writer_server_name(const omni2_writer *w, uint32_t server) {
@@ -267,8 +265,35 @@ static inline omni2_name *omni2_writer_tool_name(const omni2_writer *w, uint32_t
 }
 static inline const unsigned char *omni2_name_text(const omni2_name *name) { return name->text; }
 
+static inline int omni2_hello_is_valid(omni2_hello hello) {
+    return hello.magic == OMNI2_HELLO_MAGIC && hello.protocol == OMNI2_PROTOCOL;
+}
+static inline omni2_welcome omni2_welcome_make(void) {
+    omni2_welcome w;
+    memset(&w, 0, sizeof w);
+    w.magic = OMNI2_WELCOME_MAGIC;
+    w.protocol = OMNI2_PROTOCOL;
+    w.major = OMNI2_CACHE_MAJOR;
+    w.minor = OMNI2_CACHE_MINOR;
+    w.incompat = 0;
+    return w;
+}
+
+/* Reads and clears one byte that a reader may write at any time. */
+static inline int omni2_touch_take(void *byte) {
+    unsigned char *touch = (unsigned char *)byte;
+    if (__atomic_load_n(touch, __ATOMIC_RELAXED) == 0) return 0;
+    __atomic_store_n(touch, 0, __ATOMIC_RELAXED);
+    return 1;
+}
+static inline uint64_t omni2_area_counter(const omni2_reader_area *area, uint32_t which) {
+    return omni2_load_relaxed(&area->counters[which]);
+}
+
 /* CRC-32C, in hardware where the processor has it (omni2_cache.c). */
 uint32_t omni2_crc32c(const void *bytes, size_t count);
+
+static inline uint64_t omni2_reader_magic(void) { return OMNI2_READER_MAGIC; }
 
 /* ---- System calls that Swift cannot spell ----------------------------------------------------- */
 
@@ -279,6 +304,18 @@ int omni2_memfd(const char *name, uint64_t bytes);
 int omni2_seals(int fd);
 /* A read-only re-open of the same memfd, or -errno. */
 int omni2_reopen_read_only(int fd);
+/* Maps a shared descriptor read-write, kept out of forks and core dumps. 0 or -errno. */
+int omni2_map(int fd, uint64_t bytes, void **address);
+/* Takes memory for a range, or gives it back. 0 or -errno. */
+int omni2_reserve(int fd, uint64_t offset, uint64_t bytes);
+int omni2_release(int fd, uint64_t offset, uint64_t bytes);
+/* Size of a file in bytes, or -errno. */
+int64_t omni2_file_bytes(int fd);
+int omni2_process_is_gone(int32_t pid);
+/* Reads a small file whole. Bytes, or -errno. */
+long omni2_read_file(const char *path, void *buffer, size_t capacity);
+/* One message, without blocking. Bytes or -errno. */
+long omni2_receive(int socket, void *buffer, size_t capacity);
 /* One message with up to two descriptors (-1: none). Returns bytes or -errno. Never blocks. */
 long omni2_send_with_descriptors(int socket, const void *message, size_t count, int fd0, int fd1);
 /* uid and pid of the peer; 0 or -errno. */
