@@ -39,6 +39,17 @@ static inline int omni2_pidfd_open(pid_t process) {
     return descriptor < 0 ? -errno : descriptor;
 }
 
+static inline int omni2_open_create(const char *path, int flags, unsigned mode) {
+    int descriptor = open(path, flags, (mode_t)mode);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
+/* memfd_create with MFD_CLOEXEC, which glibc declares behind _GNU_SOURCE only. */
+static inline int omni2_memfd(const char *name) {
+    int descriptor = (int)syscall(SYS_memfd_create, name, 1u);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
 /* Blocks the signals and returns a descriptor on which they are read. */
 static inline int omni2_signal_descriptor(const int *signals, int count) {
     sigset_t set;

@@ -112,6 +112,19 @@ public enum Sockets {
         _ = omni2_socket_option(descriptor, SOL_SOCKET, SO_SNDBUF, bytes)
     }
 
+    /// For a peer that is turned away: its send buffer is empty, so a short text fits or is lost.
+    public static func sendWithoutWaiting(_ descriptor: Int32, _ text: StaticString) {
+        _ = unsafe Glibc.send(
+            descriptor, text.utf8Start, text.utf8CodeUnitCount,
+            Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
+    }
+
+    /// Ends our direction: the peer reads what was sent, then the end.
+    public static func shutdownWriting(_ descriptor: Int32) {
+        // ENOTCONN means that the peer was faster.
+        _ = Glibc.shutdown(descriptor, Int32(SHUT_WR))
+    }
+
     /// Ends both directions: whatever waits on the socket completes.
     public static func shutdown(_ descriptor: Int32) {
         // ENOTCONN means that the peer was faster.
