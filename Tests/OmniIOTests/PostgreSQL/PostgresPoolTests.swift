@@ -238,6 +238,45 @@ struct PostgresPoolTests {
             pool.close()
         }
     }
+
+    @Test func encryptionChecksTheNameAndNotTheAddress() async throws {
+        let server = try PostgresServer(tls: true)
+        try await RingFixture.run { io in
+            let strict = "?sslmode=verify-full&sslrootcert=" + server.certificate
+            let pool = PostgresPool(io, url: server.networkURL("postgres") + strict)
+            let command = SQLCommand(
+                "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+            let row = try await pool.run([command], until: io.now + .seconds(10))[0].rows[0]
+            #expect(row.flag("ssl") == true)
+            pool.close()
+            let address = server.networkURL("postgres").replacing("localhost", with: "127.0.0.1")
+            let other = PostgresPool(io, url: address + strict)
+            do throws(SQLError) {
+                _ = try await other.run([command], until: io.now + .seconds(10))
+                Issue.record("a certificate for another name was taken")
+            } catch {
+                #expect(error.reason.contains("certificate"), "\(error)")
+            }
+        }
+    }
+
+    @Test func aPasswordIsAskedAndNeverTold() async throws {
+        let server = try PostgresServer.shared.get()
+        let database = try server.makeDatabase()
+        try server.sql(
+            "CREATE ROLE ada_\(database) LOGIN PASSWORD 'hunter2'", database: database)
+        try await RingFixture.run { io in
+            let url = "postgresql://ada_\(database):hunter2@localhost:\(server.port)/nowhere"
+            let pool = PostgresPool(io, url: url)
+            do throws(SQLError) {
+                _ = try await pool.run([SQLCommand("SELECT 1")], until: io.now + .seconds(10))
+                Issue.record("it connected")
+            } catch {
+                #expect(error.reason.contains("nowhere"))
+                #expect(!error.reason.contains("hunter2"))
+            }
+        }
+    }
 }
 
 private final class Outcomes {

@@ -12,26 +12,65 @@ final class PostgresServer: Sendable {
 
     struct Failure: Error, CustomStringConvertible { let description: String }
 
-    private static let binaries = "/usr/lib/postgresql/15/bin"
+    /// Debian's place; the newest version there is.
+    private static let binaries =
+        (13...30).reversed().map { "/usr/lib/postgresql/\($0)/bin" }
+        .first { unsafe access($0 + "/initdb", X_OK) == 0 }
+    /// Data made once, copied for each server: making it takes a second of processor time.
+    private static let template = Result { try makeTemplate() }
     private static let databases = Atomic<Int>(0)
 
     let folder: String
     let port: UInt16
+    private let binaries: String
+    private let isTLS: Bool
     private let watcher: Int32
 
-    init() throws {
-        guard unsafe access(Self.binaries + "/initdb", X_OK) == 0 else {
-            throw Failure(description: "PostgreSQL 15 is not installed: apt-get install postgresql")
-        }
-        folder = "/tmp/omni2-postgresql-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+    /// With `tls` it has a certificate for `localhost`, signed by itself, in `certificate`.
+    init(tls: Bool = false) throws {
+        binaries = try Self.installed()
+        folder = Self.freshFolder()
         port = try Self.freePort()
-        watcher = try Self.startWatcher(folder, Self.binaries)
+        isTLS = tls
+        let template = try Self.template.get()
+        watcher = try Self.startWatcher(folder, binaries)
         try Self.run(["mkdir", "-m", "777", folder])
-        try Self.runAsServer([
-            Self.binaries + "/initdb", "-D", folder + "/data", "-U", "omni", "-A", "trust",
-            "-E", "UTF8", "--locale=C.UTF-8", "--no-sync",
-        ])
+        try Self.run(["cp", "-a", template.folder, folder + "/data"])
+        if tls { try makeCertificate() }
         try start()
+    }
+
+    private static func installed() throws -> String {
+        guard let binaries else {
+            throw Failure(description: "PostgreSQL is not installed: apt-get install postgresql")
+        }
+        return binaries
+    }
+
+    private static func freshFolder() -> String {
+        "/tmp/omni2-postgresql-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+    }
+
+    private static func makeTemplate() throws -> (folder: String, watcher: Int32) {
+        let binaries = try installed()
+        let folder = freshFolder()
+        let watcher = try startWatcher(folder, binaries)
+        try runAsServer([
+            binaries + "/initdb", "-D", folder, "-U", "omni", "-A", "trust", "-E", "UTF8",
+            "--locale=C.UTF-8", "--no-sync",
+        ])
+        return (folder, watcher)
+    }
+
+    var certificate: String { folder + "/certificate.pem" }
+
+    private func makeCertificate() throws {
+        let key = folder + "/key.pem"
+        try Self.runAsServer([
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+            "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate,
+        ])
     }
 
     deinit { close(watcher) }
@@ -41,8 +80,11 @@ final class PostgresServer: Sendable {
         let options =
             "-p \(port) -k \(folder) -c listen_addresses=127.0.0.1 -c fsync=off "
             + "-c max_connections=60"
+            + (isTLS
+                ? " -c ssl=on -c ssl_cert_file=\(certificate) -c ssl_key_file=\(folder)/key.pem"
+                : "")
         try Self.runAsServer([
-            Self.binaries + "/pg_ctl", "-D", folder + "/data", "-l", folder + "/log", "-w", "-o",
+            binaries + "/pg_ctl", "-D", folder + "/data", "-l", folder + "/log", "-w", "-o",
             options, "start",
         ])
     }
@@ -50,7 +92,7 @@ final class PostgresServer: Sendable {
     /// Blocks until it is gone.
     func stop() throws {
         try Self.runAsServer([
-            Self.binaries + "/pg_ctl", "-D", folder + "/data", "-m", "fast", "-w", "stop",
+            binaries + "/pg_ctl", "-D", folder + "/data", "-m", "fast", "-w", "stop",
         ])
     }
 
@@ -90,7 +132,7 @@ final class PostgresServer: Sendable {
     @discardableResult
     func sql(_ text: String, database: String) throws -> String {
         try Self.run([
-            Self.binaries + "/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
+            binaries + "/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
             "-d", url(database), "-c", text,
         ])
     }
