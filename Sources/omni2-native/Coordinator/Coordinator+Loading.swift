@@ -135,7 +135,9 @@ extension Coordinator {
         let configuration = server.record.configuration
         var attemptsLeft = max(1, configuration.maxRetries)
         while server.phase == .loading {
-            guard case .admitted(let pass) = breaker.admit(server.id) else { return }
+            guard case .admitted(let pass) = breaker.admit(server.id) else {
+                return goDown(server, reason: "its circuit is open")
+            }
             let result = await connect(server)
             guard server.epoch == epoch, !isStopping else { return breaker.abandoned(pass) }
             attemptsLeft -= 1
@@ -177,6 +179,8 @@ extension Coordinator {
         io.spawn {
             do throws(ServerFailure) {
                 if connects { try await session.connect(until: deadline) }
+                // Unloaded meanwhile: what the close before could not see is closed now.
+                if !server.isCurrent { await session.close(until: deadline) }
                 outcome.fulfil(.success(try await session.check(until: deadline)))
             } catch {
                 outcome.fulfil(.failure(error))
@@ -209,9 +213,12 @@ extension ServerRecord {
 extension ServerConfiguration {
     /// Without user name and password: an event is no place for them.
     var shownURL: String {
-        guard let scheme = url.range(of: "://"),
-            let at = url[scheme.upperBound...].prefix(while: { $0 != "/" }).lastIndex(of: "@")
-        else { return url }
-        return url[..<scheme.upperBound] + url[url.index(after: at)...]
+        let parts = url.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
+        guard parts.count >= 3, parts[1].isEmpty, let at = parts[2].lastIndex(of: "@") else {
+            return url
+        }
+        var shown = parts
+        shown[2] = parts[2][parts[2].index(after: at)...]
+        return shown.joined(separator: "/")
     }
 }

@@ -45,17 +45,27 @@ extension Coordinator {
     func resetCircuit(of server: LiveServer) {
         breaker.reset(server.id)
         server.record.health.consecutiveFailures = 0
-        server.record.health.failureCycleCount = 0
+        copyCircuit(to: server)
         writer.note(server.record.health, of: server.id)
-        if server.phase == .down {
-            server.recoveryAttempts = 0
-            recoverSoon(server)
-        }
+        followClosedCircuit(of: server, reason: "reset by an operator")
+        guard server.phase == .down else { return }
+        server.recoveryAttempts = 0
+        recoverSoon(server)
+    }
+
+    /// Stores the changed configuration, then applies it: what was refused is not in force.
+    func configureCircuits(_ configuration: CircuitBreakerConfiguration) async throws(StoreError) {
+        try await store.setConfigurationValue(
+            CircuitBreakerConfiguration.key, to: configuration.json.text)
+        apply(configuration)
     }
 
     /// Puts a disabled server back into service. Unless `resettingCounters`, the next failed cycle
     /// may disable it again. Returns when the registry knows.
     func enable(_ id: Int, resettingCounters: Bool = true) async throws(OrderError) {
+        // One that was disabled while the store was away: first that, then this.
+        _ = await writer.flush()
+        if let live = registry.server(id: id) { return resetCircuit(of: live) }
         do throws(StoreError) {
             guard var row = try await store.server(id: id) else { throw .notFound }
             guard row.configuration.canAutoEnable else { throw .conflict("can_auto_enable") }

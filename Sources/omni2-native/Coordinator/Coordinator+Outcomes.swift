@@ -150,7 +150,7 @@ extension Coordinator {
         copyCircuit(to: server)
         switch (change.transition.oldState, change.transition.newState) {
         case (.closed, .open): circuitOpened(server, change)
-        case (_, .closed): circuitClosed(server, change)
+        case (_, .closed): circuitClosed(server)
         default: writer.note(server.record.health, of: server.id)
         }
     }
@@ -160,21 +160,26 @@ extension Coordinator {
         append(
             "circuit_opened", of: server, meta: ["threshold": JSONValue(change.threshold)])
         publish(.circuitOpened(server.name, threshold: change.threshold))
+        tell(.circuitChanged(server))
     }
 
-    private func circuitClosed(_ server: LiveServer, _ change: CircuitBreaker.Change) {
+    private func circuitClosed(_ server: LiveServer) {
         append("circuit_closed", of: server, meta: [:])
         server.record.health.consecutiveFailures = 0
         writer.note(server.record.health, of: server.id)
-        guard server.phase == .down, !server.isBeingChecked else { return }
+        tell(.circuitChanged(server))
+    }
+
+    /// Circuits may have closed otherwise than by an attempt of ours: by a call, by an order.
+    func followClosedCircuit(of server: LiveServer, reason: String) {
+        guard server.phase == .down, !server.isBeingChecked,
+            breaker.state(of: server.id) == .closed
+        else { return }
         if server.session.isConnected {
-            // A call closed it, over a session that it had opened.
-            goUp(server, reason: "recovered by a call")
-        } else {
-            setStatus(
-                server, .disconnected, reason: "\(change.transition.reason.sentence)",
-                severity: .info)
+            goUp(server, reason: reason)
+        } else if server.status == .circuitOpen {
             server.recoveryAttempts = 0
+            setStatus(server, .disconnected, reason: reason, severity: .info)
             recoverSoon(server)
         }
     }
@@ -199,29 +204,37 @@ extension Coordinator {
 
     func callSucceeded(_ pass: CircuitBreaker.Pass) {
         breaker.succeeded(pass)
-        guard let server = registry.server(id: pass.server),
-            server.record.health.consecutiveFailures > 0, server.phase == .up
-        else { return }
-        server.record.health.consecutiveFailures = 0
-        writer.note(server.record.health, of: server.id)
+        guard let server = registry.server(id: pass.server), !isStopping else { return }
+        switch server.phase {
+        case .up:
+            guard server.record.health.consecutiveFailures > 0 else { return }
+            server.record.health.consecutiveFailures = 0
+            writer.note(server.record.health, of: server.id)
+        case .down: followClosedCircuit(of: server, reason: "a call succeeded")
+        case .loading, .retired: break
+        }
     }
 
     /// The transport failed (a tool's own error is a success). The server is looked at at once.
     func callFailed(_ pass: CircuitBreaker.Pass, reason: String) {
-        guard let server = registry.server(id: pass.server), server.isCurrent else { return }
+        guard let server = registry.server(id: pass.server), server.isCurrent, !isStopping
+        else { return }
         server.lastFailure = reason
         if server.phase == .up {
             server.record.health.consecutiveFailures += 1
             server.record.health.errorCount += 1
         }
         breaker.failed(pass)
-        guard server.phase == .up, !isStopping else { return }
-        if server.session.isConnected {
+        switch server.phase {
+        case .up where server.session.isConnected:
             writer.note(server.record.health, of: server.id)
             checkBetweenCycles(server)
-        } else {
+        case .up:
             append("disconnected", of: server, ServerFailure(reason: reason))
             goDown(server, reason: reason)
+        case .down where breaker.state(of: server.id) == .disabled:
+            goDown(server, reason: reason)
+        case .down, .loading, .retired: break
         }
     }
 

@@ -16,8 +16,7 @@ extension Coordinator {
     }
 
     func scheduleRecovery(_ server: LiveServer) {
-        guard server.phase == .down, !server.isBeingChecked || !recovery.contains(server.id)
-        else { return }
+        guard server.phase == .down else { return }
         let backoff = Backoff(ladder: settings.backoff, jitterPercent: settings.jitterPercent)
         let delay = backoff.delay(
             attempt: server.recoveryAttempts,

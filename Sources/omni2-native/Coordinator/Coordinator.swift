@@ -12,12 +12,14 @@ import OmniIO
 final class Coordinator {
     /// What the cache and the gateway must know to serve what is there and nothing else.
     enum ServerChange {
-        /// Connected and listed; `server.isAvailable` turned true.
+        /// Connected and listed.
         case available(LiveServer)
         /// No longer connected; it is being recovered.
         case unavailable(LiveServer)
         /// What it offers has changed while connected.
         case catalogueChanged(LiveServer)
+        /// Its circuit opened or closed: what it offers goes out of the lists, or comes back.
+        case circuitChanged(LiveServer)
         /// Its configuration changed: what `old` said no longer holds, `new` is being loaded.
         case reloaded(old: LiveServer, new: LiveServer)
         /// Deleted or disabled.
@@ -194,17 +196,17 @@ final class Coordinator {
             let text = try await store.configurationValue(CircuitBreakerConfiguration.key)
             guard !isCircuitConfigurationKnown, !isStopping else { return }
             isCircuitConfigurationKnown = true
-            if let text { adoptCircuitConfiguration(text) }
+            if let text { adoptCircuits(text) }
         } catch {
             // Read again when the store is ready; until then the file's word holds.
             log.debug("circuit configuration unreadable", fields: ["error": "\(error)"])
         }
     }
 
-    private func adoptCircuitConfiguration(_ text: String) {
+    private func adoptCircuits(_ text: String) {
         do {
-            let json = try JSONValue(parsing: Array(text.utf8).span.bytes)
-            breaker.configure(try circuitDefaults.applying(json))
+            let json = try JSONValue(parsing: text)
+            apply(try circuitDefaults.applying(json))
         } catch {
             log.error(
                 "circuit configuration in the store is wrong, ignoring it",
@@ -212,12 +214,12 @@ final class Coordinator {
         }
     }
 
-    /// Stores the changed configuration, then applies it: what was refused is not in force.
-    func configureCircuits(_ configuration: CircuitBreakerConfiguration) async throws(StoreError) {
-        try await store.setConfigurationValue(
-            CircuitBreakerConfiguration.key, to: configuration.json.text)
+    func apply(_ circuits: CircuitBreakerConfiguration) {
         isCircuitConfigurationKnown = true
-        breaker.configure(configuration)
+        breaker.configure(circuits)
+        for server in registry.servers {
+            followClosedCircuit(of: server, reason: "circuit breaker configured")
+        }
     }
 
     // MARK: The cycle
