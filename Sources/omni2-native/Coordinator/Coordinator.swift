@@ -83,7 +83,8 @@ final class Coordinator {
         self.publish = publish
         log = Log(journal, service: .coordinator)
         breaker = CircuitBreaker(
-            io: io, log: Log(journal, service: .circuitBreaker), configuration: circuits)
+            log: Log(journal, service: .circuitBreaker), configuration: circuits,
+            now: { io.now })
         circuitDefaults = circuits
         writer = HealthWriter(io: io, store: store, log: log, settings: settings)
         registry = Registry(
