@@ -97,6 +97,7 @@ final class Coordinator {
         cyclesEnded = Promise(io)
         recoveryEnded = Promise(io)
         registry.changed = { [unowned self] in self.registryChanged($0) }
+        registry.wasRead = { [unowned self] in self.noteFirstLoads() }
         breaker.changed = { [unowned self] in self.circuitChanged($0) }
     }
 

@@ -160,7 +160,8 @@ extension CircuitBreakerConfiguration {
 
 extension ServerConfiguration {
     static func test(_ name: String) -> ServerConfiguration {
-        var configuration = ServerConfiguration(name: name, url: "http://user:pw@127.0.0.1:1/\(name)")
+        var configuration = ServerConfiguration(
+            name: name, url: "http://user:pw@127.0.0.1:1/\(name)")
         configuration.maxRetries = 1
         configuration.retryDelaySeconds = 0
         return configuration
