@@ -44,8 +44,10 @@ let package = Package(
             ],
             sources: ["omni2cache.c"], publicHeadersPath: "include"),
         .target(name: "Omni2Cache", dependencies: ["COmni2Cache"], swiftSettings: strict),
+        .target(name: "CacheTestSupport", path: "Tests/cache/support"),
         .executableTarget(
-            name: "CacheTestWriter", dependencies: ["OmniCore", "OmniIO", "CShims"],
+            name: "CacheTestWriter",
+            dependencies: ["OmniCore", "OmniIO", "CShims", "CacheTestSupport"],
             path: "Tests/cache/writer", swiftSettings: strict),
         .testTarget(name: "OmniCoreTests", dependencies: ["OmniCore"], swiftSettings: strict),
         .testTarget(
