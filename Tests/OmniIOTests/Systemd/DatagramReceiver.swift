@@ -15,14 +15,12 @@ final class DatagramReceiver {
     private let directory: String
     private let descriptor: Int32
 
-    init(receiveBufferBytes: Int32? = nil) {
-        directory = makeTemporaryDirectory()
+    /// In a new directory, or in one that is there.
+    init(in given: String? = nil) {
+        directory = given ?? makeTemporaryDirectory()
         path = "\(directory)/socket"
         descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         precondition(descriptor >= 0)
-        if var bytes = receiveBufferBytes {
-            unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, 4)
-        }
         var address = sockaddr_un()
         address.sun_family = UInt16(AF_UNIX)
         unsafe withUnsafeMutableBytes(of: &address.sun_path) { room in
@@ -39,6 +37,7 @@ final class DatagramReceiver {
     deinit {
         close(descriptor)
         unsafe unlink(path)
+        // Fails, as it should, where the directory is shared with a successor that is still there.
         unsafe rmdir(directory)
     }
 

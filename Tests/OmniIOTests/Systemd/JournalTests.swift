@@ -254,15 +254,26 @@ struct JournalTests {
     }
 
     @Test func journaldThatComesBackIsFoundAgain() throws {
-        var journald: DatagramReceiver? = DatagramReceiver()
-        let path = try #require(journald).path
-        let journal = try Journal.connected(to: path)
+        let directory = makeTemporaryDirectory()
+        let note = unsafe open("\(directory)/keep", O_CREAT | O_WRONLY | O_CLOEXEC, 0o600)
+        defer {
+            close(note)
+            unsafe unlink("\(directory)/keep")
+            unsafe rmdir(directory)
+        }
+        var journald: DatagramReceiver? = DatagramReceiver(in: directory)
+        let journal = try Journal.connected(to: try #require(journald).path)
         let log = Log(journal, service: .main)
         journald = nil
         log.info("while it is away")
         journal.flush()
         #expect(journal.hasPending)
-        _ = journald
+        journald = DatagramReceiver(in: directory)
+        log.info("when it is back")
+        journal.flush()
+        #expect(!journal.hasPending)
+        let messages = try #require(journald).receiveAll().map { JournalEntry($0.bytes)["MESSAGE"] }
+        #expect(messages == ["while it is away", "when it is back"])
     }
 
     @Test func durationsAndOptionalsReadWell() {
