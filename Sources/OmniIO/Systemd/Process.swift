@@ -44,6 +44,9 @@ public enum Console {
     public static func print(_ text: String) { write(text, to: 1) }
     public static func error(_ text: String) { write(text, to: 2) }
 
+    /// Standard error leads to a person.
+    public static var isTerminal: Bool { isatty(2) == 1 }
+
     private static func write(_ text: String, to descriptor: Int32) {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {

@@ -12,6 +12,8 @@ protocol Conversation: AnyObject {
     /// The kernel took `count` bytes of the window given to `Connection.fly`.
     func flown(_ count: Int, on connection: Connection)
     func deadlinePassed(on connection: Connection)
+    /// The daemon stops: finish at once if idle, else after what is being done.
+    func stopping(on connection: Connection)
     /// The connection is gone; nothing may be sent any more. Called once.
     func ended(on connection: Connection)
 }

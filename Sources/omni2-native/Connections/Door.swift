@@ -23,6 +23,8 @@ final class Door: CompletionHandler {
     private var dirty: [Connection] = []
     private var isAccepting = false
     private var limitWasReached = false
+    /// Woken when the last connection is gone.
+    private var emptied: WaitTicket?
     private(set) var statistics = Statistics()
 
     struct Statistics {
@@ -71,6 +73,16 @@ final class Door: CompletionHandler {
             io.cancel(HotKind.accept.token(0, UInt32(index)))
             if !listener.isActivated { io.close(listener.descriptor) }
         }
+    }
+
+    /// Ends what is left: idle connections now, busy ones when they are done or at the deadline.
+    func drain(until deadline: MonotonicTime) async {
+        forEachConnection { $0.conversation.stopping(on: $0) }
+        let emptied = io.makeTicket()
+        self.emptied = emptied
+        if count > 0 { _ = await io.wait(for: emptied, until: deadline) }
+        self.emptied = nil
+        forEachConnection { $0.abort() }
     }
 
     func forEachConnection(_ body: (Connection) -> Void) {
@@ -188,6 +200,7 @@ final class Door: CompletionHandler {
         connections[Int(connection.handle.slot)] = nil
         slots.release(connection.handle)
         io.close(connection.descriptor)
+        if slots.count == 0, let emptied { io.wake(emptied) }
     }
 }
 

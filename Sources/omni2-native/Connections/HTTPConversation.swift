@@ -54,6 +54,7 @@ final class HTTPConversation: ConversationOpening {
     private var exchange: HTTPExchange?
     /// Requests are taken from `input` in a loop; an answer given inside it does not recurse.
     private var isReadingRequests = false
+    private var isStopping = false
 
     init(_ shared: Shared) { self.shared = shared }
 
@@ -101,6 +102,15 @@ final class HTTPConversation: ConversationOpening {
             refuse(.requestTimeout, "The \(what) of the request did not arrive in time.", connection)
         } else {
             connection.finish()
+        }
+    }
+
+    func stopping(on connection: Connection) {
+        isStopping = true
+        switch exchange?.state {
+        case .awaitingAnswer: break
+        case .streaming: exchange?.endStream()
+        case .answered, .abandoned, nil: connection.finish()
         }
     }
 
@@ -218,7 +228,7 @@ final class HTTPConversation: ConversationOpening {
 
     func answered(keepsAlive: Bool, on connection: Connection) {
         exchange = nil
-        guard keepsAlive, !connection.hasPeerEnded else { return connection.finish() }
+        guard keepsAlive, !isStopping, !connection.hasPeerEnded else { return connection.finish() }
         connection.setDeadline(connection.io.now + shared.limits.idleTime)
         connection.resumeReceiving()
         readRequests(on: connection)

@@ -12,8 +12,11 @@ final class HTTPRequest {
         self.bytes = bytes
         self.head = head
         self.body = body
-        let raw = bytes.withRawSpan { $0.string(head.path) }
-        path = raw.isEmpty ? "/" : Self.decoded(raw, plusIsSpace: false) ?? raw
+        // A path whose percent signs are wrong matches no route as it stands.
+        let text = bytes.withRawSpan { span in
+            PercentEncoding.decoded(span, head.path, as: .path) ?? span.string(head.path)
+        }
+        path = text.isEmpty ? "/" : text
     }
 
     var method: HTTPMethod { head.method }
@@ -36,35 +39,15 @@ final class HTTPRequest {
 
     /// The first value of a query parameter, decoded; empty for a name without value.
     func query(_ name: String) -> String? {
-        let query = bytes.withRawSpan { $0.string(head.query) }
-        for pair in query.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard Self.decoded(String(parts[0]), plusIsSpace: true) == name else { continue }
-            return parts.count == 1 ? "" : Self.decoded(String(parts[1]), plusIsSpace: true)
-        }
-        return nil
-    }
-
-    /// Nil when a `%` is not followed by two hexadecimal digits.
-    private static func decoded(_ text: String, plusIsSpace: Bool) -> String? {
-        if !text.utf8.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "+") }) {
-            return text
-        }
-        var result: [UInt8] = []
-        var bytes = text.utf8.makeIterator()
-        while let byte = bytes.next() {
-            switch byte {
-            case UInt8(ascii: "%"):
-                guard let high = bytes.next(), let low = bytes.next(),
-                    let value = UInt8(
-                        String(decoding: [high, low], as: UTF8.self), radix: 16)
-                else { return nil }
-                result.append(value)
-            case UInt8(ascii: "+") where plusIsSpace: result.append(UInt8(ascii: " "))
-            default: result.append(byte)
+        bytes.withRawSpan { span in
+            var position = HTTPQuery(head.query).start
+            while let pair = HTTPQuery(head.query).next(span, position: &position) {
+                if PercentEncoding.decoded(span, pair.name, as: .query) == name {
+                    return PercentEncoding.decoded(span, pair.value, as: .query)
+                }
             }
+            return nil
         }
-        return String(decoding: result, as: UTF8.self)
     }
 
     /// The host the client means, as sent.

@@ -15,7 +15,6 @@ actor Daemon: RingActor {
     private let environment: Environment
     private var io: RingIO?
     private var house: House?
-    private var hasEnded = false
 
     init(_ configuration: Configuration, _ environment: Environment) throws(StartError) {
         self.configuration = configuration
@@ -51,7 +50,7 @@ actor Daemon: RingActor {
     }
 
     func turn() throws(SystemError) -> Bool {
-        guard let io, let house, !hasEnded else { return false }
+        guard let io, let house, !house.hasEnded else { return false }
         try io.turn(house.door)
         return true
     }
@@ -78,9 +77,6 @@ actor Daemon: RingActor {
         let house = try House(configuration, environment, limits: limits, io: io)
         self.house = house
         house.signalDescriptor = signals.take()
-        io.spawn { [unowned self] in
-            await house.live()
-            self.assumeIsolated { $0.hasEnded = true }
-        }
+        io.spawn { await house.live() }
     }
 }
