@@ -1,8 +1,8 @@
 /// Changes a JSON text by cutting and pasting: results and parameters cross the gateway as the
 /// bytes they came in, but for the few members that are ours to change.
 ///
-/// Gather edits, then apply them in one copy. Edits may be nested in nothing but themselves: two
-/// edits of the same bytes are a bug of the caller and trap.
+/// Gather edits, then apply them in one copy. Two edits of the same bytes are a bug of the caller
+/// and trap.
 public struct JSONSplice: Sendable {
     /// What becomes of one member: set to `json`, or removed when that is nil.
     public struct Change: Sendable {
@@ -48,14 +48,14 @@ public struct JSONSplice: Sendable {
     }
 
     /// Sets and removes members of one object. Call it once per object, with all its changes.
+    /// Anything but an object is left as it is: what a peer sends as a result may be a number.
     ///
     /// A name that occurs twice is left once, so that no reader can take the other one. New members
     /// go to the front, where they are found without reading a long result to its end.
     public mutating func edit(
         _ object: ByteRange, in bytes: RawSpan, _ changes: [Change]
     ) {
-        precondition(
-            JSONScanner.kind(of: object, in: bytes) == .object, "only an object has members")
+        guard JSONScanner.kind(of: object, in: bytes) == .object else { return }
         var cursor = JSONMembers(of: object, in: bytes)
         while let member = cursor.next(in: bytes) {
             if changes.contains(where: { member.isNamed($0.name, in: bytes) }) {

@@ -28,7 +28,7 @@ public enum EraTranslation {
     }
 
     /// Edits that turn a result into one of the stateless era. A result that is one already keeps
-    /// what it says.
+    /// what it says, and one that is no object is passed on as it is.
     public static func toModern(
         _ facts: ResultFacts, of method: MCPMethod, server: [UInt8], freshness: Freshness,
         in bytes: RawSpan
