@@ -171,7 +171,7 @@ def test_children_see_none_of_our_secrets(daemon, tmp_path):
     report = tmp_path / "report"
     script = (f"ls -l /proc/self/fd > {report}.tmp; env >> {report}.tmp; mv {report}.tmp {report}; exit 1")
     one = daemon(servers={"spy": {"command": "/bin/sh", "args": ["-c", script], "env": {"WANTED": "yes"}}},
-                 environment={"OMNI2_TEST_SECRET": "hidden", "NOTIFY_SOCKET": "/nonexistent"})
+                 environment={"UNRELATED_SECRET": "hidden", "NOTIFY_SOCKET": "/nonexistent"})
     eventually(report.exists)
     text = report.read_text()
     assert "WANTED=yes" in text and "PATH=" in text
