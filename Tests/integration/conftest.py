@@ -93,9 +93,21 @@ def http_server(tmp_path: Path) -> Iterator[Callable[..., HTTPServer]]:
         server.kill()
 
 
+@pytest.fixture(scope="session")
+def counting_process(tmp_path_factory) -> Iterator[HTTPServer]:
+    server = HTTPServer(tmp_path_factory.mktemp("counting"))
+    yield server
+    server.kill()
+
+
 @pytest.fixture
-def counting(http_server) -> HTTPServer:
-    return http_server()
+def counting(counting_process: HTTPServer) -> HTTPServer:
+    """The counting server that the tests share, as good as new: its start costs a second."""
+    if not counting_process.is_running:
+        counting_process.start()
+    counting_process.mode("ok")
+    counting_process.reset()
+    return counting_process
 
 
 @pytest.fixture

@@ -96,13 +96,14 @@ def test_a_file_that_is_missing_is_named(tmp_path):
     assert ended.returncode == 78 and "nowhere.conf" in ended.stderr
 
 
-def test_an_import_file_that_is_broken_is_named(tmp_path):
+@pytest.mark.parametrize("content", [
+    '{"mcpServers": {', "[]", '{"mcpServers": {"a": {}}}',
+    '{"mcpServers": {"a": {"url": "http://127.0.0.1/mcp", "omni2": {"cache_policy": "always"}}}}'])
+def test_an_import_file_that_is_broken_is_named(tmp_path, content):
     broken = tmp_path / "servers.json"
-    for content in ('{"mcpServers": {', '{"mcpServers": {"a": {}}}', "[]",
-                    '{"mcpServers": {"a": {"url": "http://127.0.0.1/mcp", "omni2": {"cache_policy": "always"}}}}'):
-        broken.write_text(content)
-        checked = check_configuration(tmp_path, f"[MCP]\nImportFile={broken}\n")
-        assert checked.returncode == 78 and "servers.json" in checked.stderr, (content, checked.stderr)
+    broken.write_text(content)
+    checked = check_configuration(tmp_path, f"[MCP]\nImportFile={broken}\n")
+    assert checked.returncode == 78 and "servers.json" in checked.stderr, checked.stderr
 
 
 def test_the_environment_overrides_a_key(tmp_path):

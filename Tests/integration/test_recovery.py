@@ -111,7 +111,7 @@ async def test_calls_fail_fast_while_the_circuit_is_open(daemon, counting):
     answer = one.call("counting", "count")
     assert time.monotonic() - started < 1
     assert answer.status_code == 503 and answer.json()["success"] is False
-    assert "circuit" in answer.json()["error"].lower()
+    assert "circuit" in answer.text.lower()
     assert 0 < retry_after(answer.text) <= 600
 
     async with one.mcp() as gateway:

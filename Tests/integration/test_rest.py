@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from omni.servers import git_entry, stdio_entry
+from omni.servers import stdio_entry
 from omni.waiting import eventually
 
 TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)$")

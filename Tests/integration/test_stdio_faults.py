@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from omni.daemon import IMPATIENT
+from omni.daemon import IMPATIENT, merged
 from omni.processes import is_alive
 from omni.servers import stdio_entry
 from omni.waiting import eventually
@@ -92,17 +92,16 @@ async def test_a_line_without_end_is_cut_off(raw):
     assert peak < 200, f"{peak} MiB at the peak"
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(120)
-async def test_silence_ends_with_the_servers_timeout(raw):
-    """No answer, an answer that is none, an answer without content: each ends after timeout_seconds (30)."""
-    one = raw(configuration={"Coordinator": {"IntervalSec": "1h"}})
+@pytest.mark.parametrize("tool", ["hang", "no_result", "only_garbage"])
+async def test_silence_ends_with_the_calls_time(raw, tool):
+    """No answer, an answer without content, a line that is none: each is an error for the caller, in time."""
+    one = raw(configuration={"MCP": {"CallTimeoutSec": "2s"}, "Coordinator": {"IntervalSec": "1h"}})
     async with one.mcp() as gateway:
         started = time.monotonic()
-        said = await asyncio.gather(outcome(gateway, "no_result"), outcome(gateway, "only_garbage"))
-        assert all(text.startswith("error: ") for text in said), said
-        assert time.monotonic() - started < 60
-        await works_again(gateway, 45)
+        said = await outcome(gateway, tool)
+        assert said.startswith("error: "), said
+        assert time.monotonic() - started < 8
+    assert one.get("/health/live", token=None).status_code == 200
 
 
 @pytest.mark.parametrize("start, pattern", [
@@ -112,15 +111,15 @@ async def test_silence_ends_with_the_servers_timeout(raw):
 ])
 async def test_one_that_never_begins_keeps_nobody_waiting(daemon, tmp_path, start, pattern):
     pids = tmp_path / "pids"
-    one = daemon(IMPATIENT, servers={"raw": stdio_entry("--at-start", start, "--pid", pids),
-                                     "good": stdio_entry()})
+    one = daemon(merged(IMPATIENT, {"MCP": {"HandshakeTimeoutSec": "2s"}}),
+                 servers={"raw": stdio_entry("--at-start", start, "--pid", pids), "good": stdio_entry()})
     one.has_loaded("good", within=10)
     assert one.call("good", "echo", {"text": "x"}).json()["success"]
     one.logged(pattern)
     started = time.monotonic()
     answer = one.call("raw", "echo", {"text": "x"}, timeout=60)
     assert answer.json()["success"] is False
-    assert time.monotonic() - started < 40
+    assert time.monotonic() - started < 10
     one.stop()
     for pid in map(int, pids.read_text().split()):
         assert not is_alive(pid)

@@ -7,7 +7,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from omni.daemon import IMPATIENT, merged
+from omni.daemon import IMPATIENT
 from omni.raw import RawWebSocket, exchange
 from omni.servers import stdio_entry
 from omni.waiting import eventually
@@ -21,6 +21,12 @@ def one(daemon, counting):
     started = daemon(IMPATIENT, servers={"counting": counting.entry(), "raw": stdio_entry()})
     started.has_loaded("counting", "raw")
     return started
+
+
+@pytest.fixture
+def bare(daemon):
+    """A daemon without servers, for what needs none."""
+    return daemon()
 
 
 async def silence(events, kind: str, provoke) -> None:
@@ -57,8 +63,8 @@ class TestFirst:
 
 
 class TestActions:
-    async def test_subscribe_is_confirmed_with_what_was_asked(self, one):
-        async with one.events() as events:
+    async def test_subscribe_is_confirmed_with_what_was_asked(self, bare):
+        async with bare.events() as events:
             await events.send({"action": "subscribe", "event_types": ["mcp_status_change", "anything"],
                                "filters": {"mcp_names": ["counting"]}})
             reply = await events.event("subscribed")
@@ -66,26 +72,26 @@ class TestActions:
         assert reply == {"type": "subscribed", "subscription_id": reply["subscription_id"],
                          "event_types": ["mcp_status_change", "anything"], "filters": {"mcp_names": ["counting"]}}
 
-    async def test_filters_may_be_left_out(self, one):
-        async with one.events() as events:
+    async def test_filters_may_be_left_out(self, bare):
+        async with bare.events() as events:
             await events.send({"action": "subscribe", "event_types": ["mcp_status_change"]})
             assert (await events.event("subscribed"))["filters"] == {}
 
-    async def test_unsubscribe_is_confirmed_even_for_what_never_was(self, one):
-        async with one.events() as events:
+    async def test_unsubscribe_is_confirmed_even_for_what_never_was(self, bare):
+        async with bare.events() as events:
             for identifier in (await events.subscribe("mcp_status_change"), "sub_00000000"):
                 await events.send({"action": "unsubscribe", "subscription_id": identifier})
                 reply = await events.event("unsubscribed", where=lambda e: e["subscription_id"] == identifier)
                 assert reply == {"type": "unsubscribed", "subscription_id": identifier}
 
     @pytest.mark.parametrize("ping", ['{"action": "ping"}', "ping"])
-    async def test_ping_is_answered_with_bare_text(self, one, ping):
-        async with one.events() as events:
+    async def test_ping_is_answered_with_bare_text(self, bare, ping):
+        async with bare.events() as events:
             await events.send(ping)
             await events.text("pong")
 
-    async def test_metadata_describes_the_events(self, one):
-        async with one.events() as events:
+    async def test_metadata_describes_the_events(self, bare):
+        async with bare.events() as events:
             await events.send({"action": "get_metadata"})
             data = (await events.event("metadata"))["data"]
         described = {event["id"]: event for category in data["categories"] for event in category["events"]}
@@ -103,18 +109,14 @@ class TestActions:
                                        '{"action": "subscribe", "event_types": [1], "filters": 2}',
                                        '{"action": "unsubscribe"}', "", "[" * 10_000, b"\x00\xff binary"],
                              ids=lambda noise: repr(noise)[:30])
-    async def test_noise_is_passed_over(self, one, noise):
-        async with one.events() as events:
+    async def test_noise_is_passed_over(self, bare, noise):
+        async with bare.events() as events:
             await events.first()
             await events.send(noise)
             await events.fence()
 
 
 class TestEvents:
-    async def change(self, one, counting) -> None:
-        counting.mode("error")
-        eventually(lambda: one.servers()["counting"]["health_status"] in ("disconnected", "circuit_open"), 10)
-
     async def test_status_change_has_the_keys_of_the_original(self, one, counting):
         async with one.events() as events:
             await events.subscribe("mcp_status_change")
@@ -236,7 +238,7 @@ class TestEvents:
 
     async def test_every_reader_gets_every_event_in_the_same_order(self, one, counting):
         async with asyncio.TaskGroup() as group:
-            ready, done = asyncio.Barrier(11), asyncio.Event()
+            ready = asyncio.Barrier(11)
 
             async def read() -> list[str]:
                 async with one.events() as events:
@@ -262,19 +264,19 @@ class TestEvents:
 
 class TestAccess:
     @pytest.mark.parametrize("token", [None, "wrong"])
-    async def test_without_the_token_nobody_listens(self, one, token):
+    async def test_without_the_token_nobody_listens(self, bare, token):
         """Refused with 401, or accepted and closed with 1008 before anything is told."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         try:
-            async with connect(f"ws://127.0.0.1:{one.port}/ws", additional_headers=headers, proxy=None) as socket:
+            async with connect(f"ws://127.0.0.1:{bare.port}/ws", additional_headers=headers, proxy=None) as socket:
                 await asyncio.wait_for(socket.wait_closed(), 5)
                 assert socket.close_code == 1008
         except InvalidStatus as refusal:
             assert refusal.response.status_code == 401
 
-    async def test_another_origin_is_refused(self, one):
+    async def test_another_origin_is_refused(self, bare):
         with pytest.raises(InvalidStatus) as refusal:
-            async with connect(f"ws://127.0.0.1:{one.port}/ws", additional_headers=one.headers, proxy=None,
+            async with connect(f"ws://127.0.0.1:{bare.port}/ws", additional_headers=bare.headers, proxy=None,
                                origin="http://evil.example"):
                 pass
         assert refusal.value.response.status_code == 403
@@ -283,21 +285,21 @@ class TestAccess:
         ({"Sec-WebSocket-Version": "12"}, 426), ({"Sec-WebSocket-Version": None}, 426),
         ({"Sec-WebSocket-Key": None}, 400), ({"Sec-WebSocket-Key": "short"}, 400),
         ({"Upgrade": "h2c"}, 400), ({"Connection": "keep-alive"}, 400)], ids=str)
-    def test_a_handshake_that_is_none_is_refused(self, one, changed, status):
-        headers = {"Host": f"127.0.0.1:{one.port}", "Upgrade": "websocket", "Connection": "Upgrade",
+    def test_a_handshake_that_is_none_is_refused(self, bare, changed, status):
+        headers = {"Host": f"127.0.0.1:{bare.port}", "Upgrade": "websocket", "Connection": "Upgrade",
                    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13",
-                   **one.headers, **changed}
+                   **bare.headers, **changed}
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value is not None)
-        answer = exchange(one.port, f"GET /ws HTTP/1.1\r\n{lines}\r\n".encode())
+        answer = exchange(bare.port, f"GET /ws HTTP/1.1\r\n{lines}\r\n".encode())
         assert answer.status in (status, 400, 426)
         if "Sec-WebSocket-Version" in changed and answer.status == 426:
             assert answer.headers["sec-websocket-version"] == "13"
 
-    def test_the_accept_key_is_right(self, one):
-        answer = exchange(one.port, (
-            f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{one.port}\r\nUpgrade: WebSocket\r\n"
+    def test_the_accept_key_is_right(self, bare):
+        answer = exchange(bare.port, (
+            f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{bare.port}\r\nUpgrade: WebSocket\r\n"
             "Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-            f"Sec-WebSocket-Version: 13\r\nAuthorization: Bearer {one.token}\r\n\r\n").encode())
+            f"Sec-WebSocket-Version: 13\r\nAuthorization: Bearer {bare.token}\r\n\r\n").encode())
         assert answer.status == 101 and answer.headers["sec-websocket-accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
@@ -305,8 +307,8 @@ class TestFrames:
     """RFC 6455 as seen on the wire."""
 
     @pytest.fixture
-    def socket(self, one):
-        with RawWebSocket(one.port, one.token) as raw:
+    def socket(self, bare):
+        with RawWebSocket(bare.port, bare.token) as raw:
             opcode, payload = raw.receive()
             assert opcode == TEXT and json.loads(payload)["type"] == "initial_status"
             yield raw
@@ -396,11 +398,11 @@ class TestFrames:
                 break
         assert socket.close_code() in (1009, None)
 
-    def test_a_peer_that_vanishes_is_forgotten(self, one):
+    def test_a_peer_that_vanishes_is_forgotten(self, bare):
         for _ in range(30):
-            with RawWebSocket(one.port, one.token) as raw:
+            with RawWebSocket(bare.port, bare.token) as raw:
                 raw.send(raw.frame(TEXT, b'{"action": "subscribe", "event_types": ["ping"]}')[:7])
-        assert one.get("/health/live", token=None).status_code == 200
+        assert bare.get("/health/live", token=None).status_code == 200
 
 
 class TestEnd:
@@ -448,9 +450,8 @@ async def test_a_limit_of_connections_is_said_clearly(daemon):
 
 
 async def test_a_peer_that_stays_silent_is_closed(daemon):
-    """No pong, no frame: gone after StallSec or at a missed pong, whichever the daemon does first."""
-    one = daemon(merged({"WebSocket": {"PingSec": "300ms", "StallSec": "1s"}}))
+    """Frames are read but no protocol ping is ever answered."""
+    one = daemon({"WebSocket": {"PingSec": "300ms", "StaleSec": "1s"}})
     with RawWebSocket(one.port, one.token) as raw:
         raw.socket.settimeout(20)
-        # Frames are read but no protocol ping is ever answered.
         assert raw.close_code() in (1001, 1008, 1011, 1013, None)

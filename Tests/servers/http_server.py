@@ -5,7 +5,7 @@ MCP message. Beside /mcp there is a control side that the tests use and the daem
 
     GET  /control/state         {"calls": {tool: count}, "requests": [{"http", "rpc", "headers"}]}
     POST /control/mode?is=MODE  ok · error (500) · refuse (503) · hang · garbage · lost (404, a session gone)
-    POST /control/reset         forgets calls and requests
+    POST /control/reset         forgets calls, requests and added tools
 """
 import argparse
 import asyncio
@@ -54,9 +54,8 @@ class Gate:
         fault = self.fault(headers)
         if fault is not None:
             return await fault(scope, replay, send)
-        if Gate.mode == "hang":
-            # Longer than any deadline of a test; ends when the peer goes away or the process does.
-            await asyncio.sleep(600)
+        while Gate.mode == "hang":
+            await asyncio.sleep(0.05)
         await self.app(scope, replay, send)
 
     def fault(self, headers):
@@ -88,6 +87,7 @@ def counted(name: str) -> int:
 
 def make_server(name: str, page_size: int | None) -> FastMCP:
     server = FastMCP(name, list_page_size=page_size)
+    added_tools: set[str] = set()
 
     @server.custom_route("/control/state", methods=["GET"])
     async def state(_: Request):
@@ -102,6 +102,8 @@ def make_server(name: str, page_size: int | None) -> FastMCP:
     async def reset(_: Request):
         Gate.calls.clear()
         Gate.requests.clear()
+        while added_tools:
+            server.local_provider.remove_tool(added_tools.pop())
         return JSONResponse({})
 
     @server.tool(annotations=READ_ONLY)
@@ -161,6 +163,7 @@ def make_server(name: str, page_size: int | None) -> FastMCP:
         def added() -> str:
             return f"{name} was added"
 
+        added_tools.add(name)
         server.add_tool(Tool.from_function(added, name=name, annotations=READ_ONLY))
         await context.session.send_tool_list_changed()
         return f"added {name}"
@@ -168,6 +171,7 @@ def make_server(name: str, page_size: int | None) -> FastMCP:
     @server.tool
     async def shrink(name: str, context: Context) -> str:
         """Removes a tool and announces it."""
+        added_tools.discard(name)
         server.local_provider.remove_tool(name)
         await context.session.send_tool_list_changed()
         return f"removed {name}"

@@ -2,9 +2,7 @@
 import json
 import os
 import re
-import signal
 import subprocess
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path

@@ -28,6 +28,10 @@ class HTTPServer:
                             "--name", self.name, *self.options], self.log)
         self.child.answers(self.port)
 
+    @property
+    def is_running(self) -> bool:
+        return self.child.process.poll() is None
+
     def kill(self) -> None:
         self.child.kill()
 
