@@ -42,5 +42,5 @@ let package = Package(
             name: "DaemonTests", dependencies: ["omni2-native", "OmniIO", "OmniCore"],
             swiftSettings: strict),
     ],
-    cLanguageStandard: .c11
+    cLanguageStandard: .gnu11
 )

@@ -1,13 +1,83 @@
 #ifndef OMNI2_SHIM_LINUX_H
 #define OMNI2_SHIM_LINUX_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include <arpa/inet.h>
 #include <errno.h>
-#include <string.h>
-#include <unistd.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Nanoseconds on a clock that every Linux has: it cannot fail. */
+static inline unsigned long long omni2_clock(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (unsigned long long)now.tv_sec * 1000000000ull + (unsigned long long)now.tv_nsec;
+}
+
+static inline unsigned long omni2_thread(void) { return (unsigned long)pthread_self(); }
+
+static inline int omni2_pidfd_open(pid_t process) {
+    int descriptor = (int)syscall(SYS_pidfd_open, process, 0);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
+static inline int omni2_open_create(const char *path, int flags, unsigned mode) {
+    int descriptor = open(path, flags, (mode_t)mode);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
+/* memfd_create with MFD_CLOEXEC, which glibc declares behind _GNU_SOURCE only. */
+static inline int omni2_memfd(const char *name) {
+    int descriptor = (int)syscall(SYS_memfd_create, name, 1u);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
+/* Blocks the signals and returns a descriptor on which they are read. */
+static inline int omni2_signal_descriptor(const int *signals, int count) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+    int status = pthread_sigmask(SIG_BLOCK, &set, 0);
+    if (status != 0) return -status;
+    int descriptor = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
+/* Ignores SIGPIPE: a peer that left is an error of one send, not the end of the process. */
+static inline void omni2_ignore_sigpipe(void) { signal(SIGPIPE, SIG_IGN); }
+
+/* The kernel's struct ucred, whose declaration glibc keeps behind _GNU_SOURCE. */
+struct omni2_peer {
+    int process;
+    unsigned user;
+    unsigned group;
+};
+
+static inline int omni2_peer_credentials(int descriptor, struct omni2_peer *peer) {
+    socklen_t length = sizeof *peer;
+    return getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, peer, &length) < 0 ? -errno : 0;
+}
+
+static inline int omni2_socket_option(int descriptor, int level, int option, int value) {
+    return setsockopt(descriptor, level, option, &value, sizeof value) < 0 ? -errno : 0;
+}
 
 #endif

@@ -1,9 +1,9 @@
 #ifndef OMNI2_SHIM_OPENSSL_H
 #define OMNI2_SHIM_OPENSSL_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
 
 #endif

@@ -1,4 +1,5 @@
 internal import CShims.Linux
+internal import Glibc
 
 /// Which system call failed, and how. The caller decides what it means; this layer never logs.
 public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {

@@ -1,0 +1,133 @@
+internal import CShims.Linux
+internal import Glibc
+
+/// Making and asking sockets: the calls that do not wait.
+public enum Sockets {
+    /// A listening stream socket. A path that a dead daemon left behind is replaced; one on which
+    /// somebody still answers is EADDRINUSE.
+    public static func listen(
+        on address: SocketAddress, backlog: Int32 = 4096, mode: UInt32 = 0o660
+    ) throws(SystemError) -> Descriptor {
+        let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        let raw = socket(address.family, type, 0)
+        guard raw >= 0 else { throw SystemError("socket", errno) }
+        let descriptor = Descriptor(raw)
+        if case .path(let path) = address {
+            if path.hasPrefix("/") { try removeDeadSocket(path, address) }
+        } else {
+            // Without it a restart within a minute of the last connection cannot bind.
+            _ = omni2_socket_option(raw, SOL_SOCKET, SO_REUSEADDR, 1)
+        }
+        let storage = unsafe address.copyOut()
+        defer { unsafe storage.deallocate() }
+        guard unsafe bind(raw, storage, address.length) == 0 else {
+            throw SystemError("bind", errno)
+        }
+        if case .path(let path) = address, path.hasPrefix("/"), unsafe chmod(path, mode) != 0 {
+            throw SystemError("chmod", errno)
+        }
+        guard Glibc.listen(raw, backlog) == 0 else { throw SystemError("listen", errno) }
+        return descriptor
+    }
+
+    private static func removeDeadSocket(
+        _ path: String, _ address: SocketAddress
+    ) throws(SystemError) {
+        var status = stat()
+        guard unsafe lstat(path, &status) == 0 else { return }
+        guard status.st_mode & 0o170000 == 0o140000 else {
+            throw SystemError("bind", EADDRINUSE)
+        }
+        let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard probe >= 0 else { throw SystemError("socket", errno) }
+        defer { close(probe) }
+        let storage = unsafe address.copyOut()
+        defer { unsafe storage.deallocate() }
+        if unsafe Glibc.connect(probe, storage, address.length) == 0 {
+            throw SystemError("bind", EADDRINUSE)
+        }
+        // A failure shows at once, in bind.
+        _ = unsafe unlink(path)
+    }
+
+    /// An unconnected stream socket for `address`.
+    public static func stream(for address: SocketAddress) throws(SystemError) -> Descriptor {
+        let raw = socket(
+            address.family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard raw >= 0 else { throw SystemError("socket", errno) }
+        return Descriptor(raw)
+    }
+
+    public static func localAddress(of descriptor: Int32) -> SocketAddress? {
+        unsafe name(of: descriptor) { unsafe getsockname($0, $1, $2) }
+    }
+
+    public static func peerAddress(of descriptor: Int32) -> SocketAddress? {
+        unsafe name(of: descriptor) { unsafe getpeername($0, $1, $2) }
+    }
+
+    private static func name(
+        of descriptor: Int32,
+        _ call: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
+    ) -> SocketAddress? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let status = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe call(descriptor, $0, &length)
+            }
+        }
+        return status == 0 ? SocketAddress(storage, length: length) : nil
+    }
+
+    /// Who is at the other end of a Unix socket.
+    public struct PeerCredentials: Hashable, Sendable {
+        public let process: Int32
+        public let user: UInt32
+        public let group: UInt32
+
+        public init(process: Int32, user: UInt32, group: UInt32) {
+            self.process = process
+            self.user = user
+            self.group = group
+        }
+    }
+
+    public static func peerCredentials(of descriptor: Int32) -> PeerCredentials? {
+        var credentials = omni2_peer()
+        guard unsafe omni2_peer_credentials(descriptor, &credentials) == 0 else { return nil }
+        return PeerCredentials(
+            process: credentials.process, user: credentials.user, group: credentials.group)
+    }
+
+    /// Small answers leave at once: replies are written whole, so Nagle could only delay them.
+    public static func setNoDelay(_ descriptor: Int32) {
+        // Fails on Unix sockets, where there is nothing to delay.
+        _ = omni2_socket_option(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+    }
+
+    /// Bounds what the kernel keeps for a peer that has stopped reading.
+    public static func setSendBuffer(_ descriptor: Int32, bytes: Int32) {
+        // The kernel may round; a refusal leaves its default, which is safe.
+        _ = omni2_socket_option(descriptor, SOL_SOCKET, SO_SNDBUF, bytes)
+    }
+
+    /// For a peer that is turned away: its send buffer is empty, so a short text fits or is lost.
+    public static func sendWithoutWaiting(_ descriptor: Int32, _ text: StaticString) {
+        _ = unsafe Glibc.send(
+            descriptor, text.utf8Start, text.utf8CodeUnitCount,
+            Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
+    }
+
+    /// Ends our direction: the peer reads what was sent, then the end.
+    public static func shutdownWriting(_ descriptor: Int32) {
+        // ENOTCONN means that the peer was faster.
+        _ = Glibc.shutdown(descriptor, Int32(SHUT_WR))
+    }
+
+    /// Ends both directions: whatever waits on the socket completes.
+    public static func shutdown(_ descriptor: Int32) {
+        // ENOTCONN means that the peer was faster.
+        _ = Glibc.shutdown(descriptor, Int32(SHUT_RDWR))
+    }
+}
