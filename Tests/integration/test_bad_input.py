@@ -20,9 +20,14 @@ def shared(tmp_path_factory):
     one = Daemon(tmp_path_factory.mktemp("bad-input"),
                  {"HTTP": {"HeaderTimeoutSec": "1s", "BodyTimeoutSec": "1s", "IdleTimeoutSec": "3s"}},
                  servers={"raw": stdio_entry()}).start()
-    one.has_loaded("raw")
     yield one
     one.stop()
+
+
+@pytest.fixture(scope="module")
+def loaded(shared):
+    """For tests that call a tool."""
+    shared.has_loaded("raw")
 
 
 @pytest.fixture
@@ -172,7 +177,7 @@ class TestHTTP:
             conversation.send(head(one) + head(one, "GET /nowhere HTTP/1.1") + head(one))
             assert [conversation.answer().status for _ in range(3)] == [200, one.get("/nowhere", token=None).status_code, 200]
 
-    def test_a_chunked_body_is_read(self, one):
+    def test_a_chunked_body_is_read(self, one, loaded):
         body = json.dumps({"server": "raw", "tool": "echo", "arguments": {"text": "x"}}).encode()
         chunks = b"".join(b"%x\r\n%c\r\n" % (1, byte) for byte in body) + b"0\r\n\r\n"
         request = head(one, "POST /api/v1/mcp/tools/call HTTP/1.1", f"Authorization: Bearer {one.token}",
@@ -180,7 +185,7 @@ class TestHTTP:
         answer = exchange(one.port, request + chunks)
         assert answer.status == 200 and json.loads(answer.body)["success"]
 
-    def test_a_client_that_waits_is_told_to_continue(self, one):
+    def test_a_client_that_waits_is_told_to_continue(self, one, loaded):
         body = json.dumps({"server": "raw", "tool": "echo", "arguments": {}}).encode()
         with Conversation(one.port) as conversation:
             conversation.send(head(one, "POST /api/v1/mcp/tools/call HTTP/1.1",
@@ -287,6 +292,7 @@ class TestAccess:
         assert answer.status == 200
 
 
+@pytest.mark.usefixtures("loaded")
 class TestJSONRPC:
     @pytest.fixture
     def session(self, one):
@@ -367,6 +373,7 @@ class TestJSONRPC:
         assert answer.status_code == 400
 
 
+@pytest.mark.usefixtures("loaded")
 class TestREST:
     @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"5", b'"x"', b"{}", b'{"server": "raw"}',
                                          b'{"server": 1, "tool": 2}', b'{"server": "raw", "tool": null}',

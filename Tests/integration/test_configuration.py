@@ -53,7 +53,7 @@ def test_an_empty_configuration_passes(tmp_path):
     ("[Coordinator]\nIntervalSec=0\n", 2, ["IntervalSec"]),
     ("[Coordinator]\nBackoffSec=30 later\n", 2, ["BackoffSec", "later"]),
     ("[CircuitBreaker]\nFailureThreshold=0\n", 2, ["FailureThreshold"]),
-    ("[Database]\nURL=oracle://x/y\n", 2, ["URL", "oracle"]),
+    ("[Database]\nURL=oracle://x/y\n", 2, ["URL", "postgresql://"]),
 ], ids=lambda value: value.split("\n")[-2 if isinstance(value, str) and "\n" in value else 0][:30]
     if isinstance(value, str) else "")
 def test_a_mistake_is_named_with_its_place(tmp_path, text, line, words):

@@ -250,6 +250,6 @@ def check_configuration(directory: Path, text: str, *options: str, environment: 
     file.write_text(text)
     return subprocess.run([BINARY, "--config", file, "--check", *options], capture_output=True, text=True,
                           timeout=20, stdin=subprocess.DEVNULL,
-                          env=environment_without_surroundings(
-                              STATE_DIRECTORY=str(directory), RUNTIME_DIRECTORY=str(directory),
-                              **(environment or {})))
+                          env=environment_without_surroundings(**{
+                              "STATE_DIRECTORY": str(directory), "RUNTIME_DIRECTORY": str(directory),
+                              **(environment or {})}))
