@@ -40,6 +40,9 @@ struct ServerConfiguration: Sendable, Equatable {
         case bearer(token: String)
         case apiKey(header: String, key: String)
         case headers([Header])
+        /// There is one, and why it cannot be read (encrypted with a key we do not have). Calls fail
+        /// instead of going out without it; writing this leaves the stored value as it is.
+        case unreadable(String)
     }
 
     struct Header: Sendable, Equatable {
@@ -90,4 +93,22 @@ struct ToolRecord: Sendable, Equatable {
     var description: String?
     /// JSON text.
     var inputSchema: String
+}
+
+// Secrets never reach a log by accident: only the kind is printed.
+extension ServerConfiguration.Authentication: CustomStringConvertible {
+    var description: String {
+        switch self {
+        case .none: "none"
+        case .bearer: "bearer ***"
+        case .apiKey(let header, _): "api_key \(header): ***"
+        case .headers(let headers):
+            "custom_headers " + headers.map { "\($0.name): ***" }.joined(separator: ", ")
+        case .unreadable(let reason): "unreadable: \(reason)"
+        }
+    }
+}
+
+extension ServerConfiguration.Header: CustomStringConvertible {
+    var description: String { "\(name): ***" }
 }
