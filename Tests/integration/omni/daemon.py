@@ -185,6 +185,8 @@ class Daemon:
     def tools(self) -> dict[str, list[str]]:
         """Names of the tools that are offered, by server."""
         answer = self.get("/api/v1/mcp/tools/list")
+        if answer.status_code == 404:
+            raise RuntimeError(answer.text)  # no use in waiting
         assert answer.status_code == 200, answer.text
         return {server: [tool["name"] for tool in tools]
                 for server, tools in answer.json()["data"]["servers"].items()}
