@@ -285,6 +285,11 @@ public final class RingIO: IO {
     public func wait(for ticket: WaitTicket, until deadline: MonotonicTime) async -> Bool {
         guard awaited.isLive(ticket.token) else { return ticket.token != .ignored }
         let outcome = unsafe await withUnsafeContinuation { continuation in
+            // A caller outside of the daemon's actor passes through the queue on its way here.
+            guard awaited.isLive(ticket.token) else {
+                return unsafe continuation.resume(
+                    returning: AwaitedOperations.Outcome(result: 0, flags: 0))
+            }
             plainWaits.insert(ticket.token)
             unsafe attach(continuation, to: ticket.token, until: deadline)
         }

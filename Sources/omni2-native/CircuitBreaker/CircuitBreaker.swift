@@ -49,12 +49,14 @@ final class CircuitBreaker {
     /// Set once, by the coordinator.
     var changed: (Change) -> Void = { _ in }
 
-    private let io: any IO
+    private let now: () -> MonotonicTime
     private let log: Log
     private var circuits: [Int: Circuit] = [:]
 
-    init(io: any IO, log: Log, configuration: CircuitBreakerConfiguration) {
-        self.io = io
+    init(
+        log: Log, configuration: CircuitBreakerConfiguration, now: @escaping () -> MonotonicTime
+    ) {
+        self.now = now
         self.log = log
         self.configuration = configuration
     }
@@ -67,7 +69,7 @@ final class CircuitBreaker {
             return .refused(retryAfterSeconds: nil, state: .closed)
         }
         let settings = settings(of: circuit)
-        switch circuit.state.admit(at: io.now, settings) {
+        switch circuit.state.admit(at: now(), settings) {
         case .passes(let permit, let transition):
             circuits[server] = circuit
             if let transition { announce(transition, of: server) }
@@ -92,7 +94,7 @@ final class CircuitBreaker {
         guard let circuit = circuits[pass.server] else { return }
         let failures = circuit.state.consecutiveFailures + 1
         let transition = circuits[pass.server]?.state.failed(
-            pass.permit, at: io.now, settings(of: circuit))
+            pass.permit, at: now(), settings(of: circuit))
         if let transition { announce(transition, of: pass.server, failures: failures) }
     }
 
@@ -127,7 +129,7 @@ final class CircuitBreaker {
     }
 
     func retryAfterSeconds(of server: Int) -> Int? {
-        circuits[server]?.state.retryAfterSeconds(at: io.now)
+        circuits[server]?.state.retryAfterSeconds(at: now())
     }
 
     /// Circuits that are not closed.
@@ -139,7 +141,7 @@ final class CircuitBreaker {
     func add(_ server: Int, named name: String, failureCyclesMax: Int, from record: CircuitRecord) {
         var circuit = Circuit(
             name: name, state: CircuitState(), failureCyclesMax: failureCyclesMax)
-        circuit.state = CircuitState(record, at: io.now, settings(of: circuit))
+        circuit.state = CircuitState(record, at: now(), settings(of: circuit))
         circuits[server] = circuit
     }
 

@@ -175,7 +175,7 @@ extension Coordinator {
         guard server.phase == .down, !server.isBeingChecked,
             breaker.state(of: server.id) == .closed
         else { return }
-        if server.session.isConnected {
+        if server.isConnected {
             goUp(server, reason: reason)
         } else if server.status == .circuitOpen {
             server.recoveryAttempts = 0
@@ -226,7 +226,7 @@ extension Coordinator {
         }
         breaker.failed(pass)
         switch server.phase {
-        case .up where server.session.isConnected:
+        case .up where server.isConnected:
             writer.note(server.record.health, of: server.id)
             checkBetweenCycles(server)
         case .up:

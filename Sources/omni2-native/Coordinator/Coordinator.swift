@@ -83,7 +83,8 @@ final class Coordinator {
         self.publish = publish
         log = Log(journal, service: .coordinator)
         breaker = CircuitBreaker(
-            io: io, log: Log(journal, service: .circuitBreaker), configuration: circuits)
+            log: Log(journal, service: .circuitBreaker), configuration: circuits,
+            now: { io.now })
         circuitDefaults = circuits
         writer = HealthWriter(io: io, store: store, log: log, settings: settings)
         registry = Registry(
@@ -96,6 +97,7 @@ final class Coordinator {
         cyclesEnded = Promise(io)
         recoveryEnded = Promise(io)
         registry.changed = { [unowned self] in self.registryChanged($0) }
+        registry.wasRead = { [unowned self] in self.noteFirstLoads() }
         breaker.changed = { [unowned self] in self.circuitChanged($0) }
     }
 

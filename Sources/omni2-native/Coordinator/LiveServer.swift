@@ -41,6 +41,8 @@ final class LiveServer {
 
     var name: String { record.configuration.name }
     var isCurrent: Bool { phase != .retired }
+    /// A session that is being closed is none.
+    var isConnected: Bool { session.isConnected && closing == nil }
 
     var status: HealthStatus {
         get { HealthStatus(reading: record.health.status) ?? .unknown }

@@ -25,6 +25,8 @@ final class Registry {
     var settings: CoordinatorSettings
     /// Set once, by the coordinator.
     var changed: (Change) -> Void = { _ in }
+    /// Called after each reading that succeeded, its changes told.
+    var wasRead: () -> Void = {}
     /// Has the registry been read since the start?
     private(set) var isKnown = false
     private(set) var readings: UInt64 = 0
@@ -130,6 +132,7 @@ final class Registry {
             isKnown = true
             if !isReadable { log.notice("registry readable again", fields: ["servers": count]) }
             isReadable = true
+            wasRead()
         case .failure(let error):
             if isReadable {
                 log.warning(
