@@ -157,3 +157,6 @@ public struct WebSocketParser: Hashable, Sendable {
         }
     }
 }
+
+/// Which end of the connection we are.
+public enum WebSocketRole: Hashable, Sendable { case server, client }
