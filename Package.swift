@@ -40,7 +40,7 @@ let package = Package(
         .target(
             name: "COmni2Cache", path: "clients/c",
             exclude: [
-                "Makefile", "omni2cache.map", "omni2cache.pc.in", "examples", "omni2-cache.c",
+                "Makefile", "omni2cache.map", "omni2cache.pc.in", "omni2-cache.c",
             ],
             sources: ["omni2cache.c"], publicHeadersPath: "include"),
         .target(name: "Omni2Cache", dependencies: ["COmni2Cache"], swiftSettings: strict),
