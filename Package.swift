@@ -51,7 +51,8 @@ let package = Package(
             path: "Tests/cache/writer", swiftSettings: strict),
         .testTarget(name: "OmniCoreTests", dependencies: ["OmniCore"], swiftSettings: strict),
         .testTarget(
-            name: "OmniIOTests", dependencies: ["OmniIO", "OmniCore", "Omni2Cache"],
+            name: "OmniIOTests",
+            dependencies: ["OmniIO", "OmniCore", "Omni2Cache", "CacheTestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "DaemonTests", dependencies: ["omni2-native", "OmniIO", "OmniCore"],

@@ -59,7 +59,8 @@ struct CacheModelTests {
             let tool = "t\(name.last!)"
             switch Int.random(in: 0..<100, using: &random) {
             case 0..<45:
-                #expect(writer.text(name, at: now) == model.get(name, at: now), "\(step), seed \(seed)")
+                #expect(
+                    writer.text(name, at: now) == model.get(name, at: now), "\(step), seed \(seed)")
             case 45..<96:
                 let value = String(
                     repeating: "\(step)", count: Int.random(in: 0...60, using: &random))

@@ -69,7 +69,8 @@ struct CacheWriterLimitsTests {
             writer.remove(.named("k\(index)"), at: .seconds(1))
         }
         let before = writer.statistics
-        #expect(writer.put("long", String(repeating: "y", count: 30_000), at: .seconds(1)) == .stored)
+        #expect(
+            writer.put("long", String(repeating: "y", count: 30_000), at: .seconds(1)) == .stored)
         let after = writer.statistics
         #expect(after.relocations > before.relocations)
         #expect(after.evictions == before.evictions)
@@ -109,7 +110,9 @@ struct CacheWriterLimitsTests {
         #expect(writer.statistics.entries == 192)
         #expect(writer.text("k255", at: .seconds(2)) == value)
         #expect(writer.text("k0", at: .seconds(2)) == nil)
-        for index in 300..<364 { #expect(writer.put("k\(index)", value, at: .seconds(9)) == .stored) }
+        for index in 300..<364 {
+            #expect(writer.put("k\(index)", value, at: .seconds(9)) == .stored)
+        }
         #expect(writer.statistics.bytesReserved == 16 << 20)
     }
 
@@ -117,7 +120,8 @@ struct CacheWriterLimitsTests {
         let writer = try CacheWriter(configuration: .small(), at: .seconds(1))
         writer.put("a", String(repeating: "secret", count: 100), at: .seconds(1))
         let range = Int(writer.geometry.value_offset)..<Int(writer.geometry.value_offset) + 640
-        #expect(unsafe writer.segment.base.load(fromByteOffset: range.lowerBound, as: UInt8.self) != 0)
+        #expect(
+            unsafe writer.segment.base.load(fromByteOffset: range.lowerBound, as: UInt8.self) != 0)
         writer.invalidate(server: "s")
         writer.sweep(at: .seconds(1))
         for offset in range {
@@ -139,7 +143,8 @@ struct CacheWriterLimitsTests {
         let writer = try CacheWriter(configuration: .small(entries: 200), at: .seconds(1))
         let old = writer.beginFill(server: "server 0", tool: "tool")
         for index in 0..<40 {
-            writer.put("k\(index)", "\(index)", server: "server \(index)", tool: "tool", at: .seconds(1))
+            writer.put(
+                "k\(index)", "\(index)", server: "server \(index)", tool: "tool", at: .seconds(1))
         }
         #expect(writer.put(.named("late"), "x".utf8.span, token: old, at: .seconds(1)) == .outdated)
         let listed = writer.entries(limit: 100, at: .seconds(1))
