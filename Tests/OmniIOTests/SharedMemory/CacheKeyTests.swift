@@ -1,3 +1,4 @@
+import CShims.Cache
 import Omni2Cache
 import Testing
 
@@ -71,6 +72,17 @@ struct CacheKeyTests {
         #expect(CacheKey(bytes: [1, 2, 3].span) == nil)
         #expect(throws: CacheReaderError.self) {
             try CacheReaderKey(server: "s", tool: "t", arguments: "{")
+        }
+    }
+
+    /// The check value of CRC-32C, and both ways of computing it at every alignment of the end.
+    @Test func checksumIsCastagnolis() {
+        let digits = Array("123456789".utf8)
+        #expect(unsafe omni2_crc32c(digits, 9) == 0xe306_9283)
+        var random = SeededRandom(1)
+        for count in 0..<40 {
+            let bytes = (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
+            #expect(unsafe omni2_crc32c(bytes, count) == omni2_crc32c_software(bytes, count))
         }
     }
 }
