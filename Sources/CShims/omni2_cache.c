@@ -153,7 +153,7 @@ static int has_crc(void) { return __builtin_cpu_supports("sse4.2"); }
 #ifndef HWCAP_CRC32
 #define HWCAP_CRC32 (1 << 7)
 #endif
-__attribute__((target("crc"))) static uint32_t crc_hardware(uint32_t crc, const unsigned char *p,
+__attribute__((target("+crc"))) static uint32_t crc_hardware(uint32_t crc, const unsigned char *p,
                                                             size_t n) {
     for (; n >= 8; p += 8, n -= 8) {
         uint64_t word;

@@ -98,7 +98,7 @@ public final class CacheWriter {
         names = CacheNames(servers: configuration.serversMax, tools: configuration.toolsMax)
         serverStamps = Array(repeating: 0, count: configuration.serversMax)
         toolStamps = Array(repeating: 0, count: configuration.toolsMax)
-        readers = ReaderAreas(areasMax: configuration.readersMax)
+        readers = ReaderAreas(areasMax: configuration.readersMax, descriptors: entries)
         unsafe omni2_writer_set_stamp(shared, nextStamp)
         beginLife(at: now)
     }
@@ -130,7 +130,7 @@ public final class CacheWriter {
         names = CacheNames(servers: configuration.serversMax, tools: configuration.toolsMax)
         serverStamps = Array(repeating: 0, count: configuration.serversMax)
         toolStamps = Array(repeating: 0, count: configuration.toolsMax)
-        readers = ReaderAreas(areasMax: configuration.readersMax)
+        readers = ReaderAreas(areasMax: configuration.readersMax, descriptors: entries)
     }
 
     deinit { unsafe shared.deallocate() }

@@ -236,6 +236,19 @@ class RunningWriterTests(unittest.TestCase):
         self.assertEqual(subprocess.run([TOOL, "-s", "/nowhere", "stats"],
                                         capture_output=True).returncode, 3)
 
+    def test_use_by_a_process_that_is_gone_still_counts(self):
+        writer = Writer(2)
+        self.addCleanup(writer.close)
+        for name in "ab":
+            writer.put("s", name, {}, name)
+        done = subprocess.run([TOOL, "-s", writer.path, "get", "s", "a"], capture_output=True)
+        self.assertEqual(done.stdout, b"a")
+        writer.ask("sweep")
+        self.assertEqual(writer.ask("statistics").split()[2], "1")
+        writer.put("s", "c", {}, "c")
+        cache = Cache(writer.path)
+        self.assertEqual([cache.get("s", name) for name in "abc"], [b"a", None, b"c"])
+
     def test_many_threads_each_with_a_handle(self):
         for n in range(20):
             self.writer.put("s", "t", {"n": n}, f"value {n}")
