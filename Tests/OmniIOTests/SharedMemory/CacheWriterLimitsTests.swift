@@ -170,5 +170,7 @@ struct CacheWriterLimitsTests {
         #expect(!limit.allows(2 << 20, beyond: 7 << 20, at: 0), "half of the group at most")
         write("memory.current", "15000000")
         #expect(!limit.allows(2 << 20, beyond: 0, at: 0), "the group itself is full")
+        write("memory.stat", "'anon 1\ninactive_file 4000000\nactive_file 2'")
+        #expect(limit.allows(2 << 20, beyond: 0, at: 0), "file pages make room")
     }
 }
