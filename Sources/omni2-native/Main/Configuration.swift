@@ -26,14 +26,17 @@ struct Configuration: Sendable {
     let rows: [ConfigurationRow]
 
     /// Reads files, environment and credentials. The error lists everything that is wrong.
+    ///
+    /// A mere check goes on where the credentials are closed to it: systemd shows them to the daemon
+    /// alone, not to the check that `ExecReload=` runs before it.
     static func load(
-        _ location: ConfigurationLocation, environment: Environment
+        _ location: ConfigurationLocation, environment: Environment, isCheck: Bool = false
     ) throws(ConfigurationError) -> Configuration {
         var problems: [ConfigurationProblem] = []
         let directories = ConfigurationDirectories(environment, problems: &problems)
         let sources = ConfigurationSources(
             location: location, environment: environment, credentials: directories.credentials,
-            problems: &problems)
+            credentialsMayBeClosed: isCheck, problems: &problems)
         return try Configuration(sources, directories, problems: problems)
     }
 
