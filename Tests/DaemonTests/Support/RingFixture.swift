@@ -1,0 +1,1 @@
+../../OmniIOTests/Loop/RingFixture.swift
