@@ -22,6 +22,8 @@ struct Configuration: Sendable {
 
     /// Where state, sockets and credentials are.
     let directories: ConfigurationDirectories
+    /// Where to read again; nil where it was not read from files.
+    var location: ConfigurationLocation?
     /// The table of all settings, in the order of the man page.
     let rows: [ConfigurationRow]
 
@@ -37,7 +39,9 @@ struct Configuration: Sendable {
         let sources = ConfigurationSources(
             location: location, environment: environment, credentials: directories.credentials,
             credentialsMayBeClosed: isCheck, problems: &problems)
-        return try Configuration(sources, directories, problems: problems)
+        var configuration = try Configuration(sources, directories, problems: problems)
+        configuration.location = location
+        return configuration
     }
 
     /// All defaults, for tests: nothing of the machine is read.
