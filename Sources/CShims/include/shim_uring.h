@@ -1,6 +1,11 @@
 #ifndef OMNI2_SHIM_URING_H
 #define OMNI2_SHIM_URING_H
 
+/* Before the first system header of the module: the other shims need the Linux names. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 /* First, because liburing.h asks for X/Open names and the Glibc module was built without them. */
 #include <sys/select.h>
 

@@ -6,20 +6,15 @@ public enum Base64 {
     public static func encode(
         _ bytes: RawSpan, as alphabet: Alphabet = .standard, into writer: inout ByteWriter
     ) {
-        let count = bytes.byteCount
-        var offset = 0
-        while offset < count {
-            let left = count - offset
-            let second = left > 1 ? bytes[offset + 1] : 0
-            let third = left > 2 ? bytes[offset + 2] : 0
-            let group = UInt32(bytes[offset]) << 16 | UInt32(second) << 8 | UInt32(third)
+        for offset in stride(from: 0, to: bytes.byteCount, by: 3) {
+            let left = bytes.byteCount - offset
+            let group = group(bytes, at: offset)
             for digit in 0..<min(left + 1, 4) {
                 writer.append(character(group >> (18 - 6 * UInt32(digit)) & 63, alphabet))
             }
             if left < 3, alphabet == .standard {
-                writer.append(repeating: UInt8(ascii: "="), count: 3 - left)
+                writer.append(repeating: padding, count: 3 - left)
             }
-            offset += 3
         }
     }
 
@@ -30,34 +25,63 @@ public enum Base64 {
         _ bytes: RawSpan, _ range: ByteRange, as alphabet: Alphabet = .standard,
         into writer: inout ByteWriter
     ) -> Bool {
-        var end = range.end
-        if alphabet == .standard {
-            guard range.count.isMultiple(of: 4) else { return false }
-            for _ in 0..<2 where end > range.offset && bytes[end - 1] == UInt8(ascii: "=") {
-                end -= 1
-            }
-        }
-        let start = writer.count
+        guard isEncoded(bytes, range, as: alphabet) else { return false }
         var group: UInt32 = 0
-        var bits = 0
-        for offset in range.offset..<end {
-            guard let value = value(of: bytes[offset], alphabet) else {
-                writer.takeBack(to: start)
-                return false
-            }
+        var bits: UInt32 = 0
+        for offset in range.range {
+            // Only padding has no value, and it stands at the end.
+            guard let value = value(of: bytes[offset], alphabet) else { break }
             group = group << 6 | value
             bits += 6
             if bits >= 8 {
                 bits -= 8
-                writer.append(UInt8(truncatingIfNeeded: group >> UInt32(bits)))
+                writer.append(UInt8(truncatingIfNeeded: group >> bits))
             }
         }
-        // Six left-over bits are one lonely character; others must be padding zeros.
-        guard bits < 6, group & (1 << UInt32(bits) - 1) == 0 else {
-            writer.takeBack(to: start)
-            return false
-        }
         return true
+    }
+
+    /// Whether `range` is canonical Base64: what `decode` accepts.
+    public static func isEncoded(
+        _ bytes: RawSpan, _ range: ByteRange, as alphabet: Alphabet = .standard
+    ) -> Bool {
+        var end = range.end
+        if alphabet == .standard {
+            guard range.count.isMultiple(of: 4) else { return false }
+            for _ in 0..<2 where end > range.offset && bytes[end - 1] == padding { end -= 1 }
+        }
+        var last: UInt32 = 0
+        for offset in range.offset..<end {
+            guard let value = value(of: bytes[offset], alphabet) else { return false }
+            last = value
+        }
+        // The last character of an incomplete group has 2 or 4 bits too many, all zero.
+        switch (end - range.offset) & 3 {
+        case 0: return true
+        case 1: return false
+        case 2: return last & 15 == 0
+        default: return last & 3 == 0
+        }
+    }
+
+    /// The 28 characters of a digest of 20 bytes.
+    static func encodeDigest(_ digest: RawSpan, into output: inout MutableSpan<UInt8>) {
+        for index in 0..<27 {
+            let group = group(digest, at: index / 4 * 3)
+            output[index] = character(group >> (18 - 6 * UInt32(index & 3)) & 63, .standard)
+        }
+        output[27] = padding
+    }
+
+    private static let padding = UInt8(ascii: "=")
+
+    /// Up to three bytes as 24 bits; those beyond the end are zero.
+    private static func group(_ bytes: RawSpan, at offset: Int) -> UInt32 {
+        var group: UInt32 = 0
+        for index in offset..<offset + 3 {
+            group = group << 8 | (index < bytes.byteCount ? UInt32(bytes[index]) : 0)
+        }
+        return group
     }
 
     private static func character(_ value: UInt32, _ alphabet: Alphabet) -> UInt8 {

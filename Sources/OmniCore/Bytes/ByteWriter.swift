@@ -167,6 +167,10 @@ public struct ByteWriter: ~Copyable {
     /// Takes back what a failed decoder appended; an overflow stays noted.
     mutating func takeBack(to count: Int) { self.count = min(count, self.count) }
 
+    /// Whether `bytes` more fit; if not, that counts as an append that did not. For what is
+    /// written in several appends and must not be cut.
+    public mutating func makesRoom(for bytes: Int) -> Bool { reserve(bytes) }
+
     private mutating func reserve(_ bytes: Int) -> Bool {
         guard !hasOverflowed, bytes <= remaining else {
             hasOverflowed = true

@@ -14,9 +14,11 @@ public struct JSONSplice: Sendable {
             self.json = json
         }
 
-        public init(_ name: StaticString, _ value: JSONValue) {
+        public init(_ name: StaticString, value: JSONValue) {
             self.init(name, value.bytes)
         }
+
+        public static func removal(of name: StaticString) -> Change { Change(name, nil) }
     }
 
     private struct Edit: Sendable {

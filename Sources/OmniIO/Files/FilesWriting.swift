@@ -1,0 +1,56 @@
+internal import CShims.Linux
+internal import Glibc
+
+extension Files {
+    /// Makes a file that must not exist yet, and the directories above it. It is complete or absent:
+    /// written under another name, flushed to the disk, then renamed.
+    public static func create(
+        _ path: String, _ content: [UInt8], mode: UInt32
+    ) throws(SystemError) {
+        if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
+            try makeDirectory(String(path[..<slash]))
+        }
+        let draft = path + ".new"
+        let flags = O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC
+        let descriptor = unsafe omni2_open_create(draft, flags, mode)
+        guard descriptor >= 0 else { throw SystemError("open", descriptor) }
+        do throws(SystemError) {
+            try write(content, to: descriptor)
+            close(descriptor)
+        } catch {
+            close(descriptor)
+            _ = unsafe unlink(draft)
+            throw error
+        }
+        // `link` fails where `rename` would overwrite.
+        let status = unsafe link(draft, path)
+        let code = errno
+        _ = unsafe unlink(draft)
+        if status != 0 { throw SystemError("link", code) }
+    }
+
+    /// Makes a directory and those above it; one that is there already is fine.
+    public static func makeDirectory(
+        _ path: String, mode: UInt32 = 0o750
+    ) throws(SystemError) {
+        if unsafe mkdir(path, mode) == 0 || errno == EEXIST { return }
+        guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
+            throw SystemError("mkdir", errno)
+        }
+        try makeDirectory(String(path[..<slash]), mode: mode)
+        if unsafe mkdir(path, mode) != 0 && errno != EEXIST { throw SystemError("mkdir", errno) }
+    }
+
+    private static func write(_ content: [UInt8], to descriptor: Int32) throws(SystemError) {
+        var offset = 0
+        while offset < content.count {
+            let count = unsafe content.withUnsafeBytes {
+                unsafe Glibc.write(descriptor, $0.baseAddress! + offset, $0.count - offset)
+            }
+            if count < 0 && errno == EINTR { continue }
+            if count < 0 { throw SystemError("write", errno) }
+            offset += count
+        }
+        if fsync(descriptor) != 0 { throw SystemError("fsync", errno) }
+    }
+}

@@ -1,0 +1,114 @@
+import OmniCore
+import OmniIO
+
+/// The HTTP surface: checks Host and Origin, asks Access who is there, and hands over to a route.
+///
+/// Each area adds its routes in a file of its own (`HealthRoutes`, `ServerRoutes`, …).
+final class API {
+    private var router = Router()
+    private let access: Access
+    private let hosts: HostPolicy
+    private let origins: OriginPolicy
+    private let log: Log
+
+    init(access: Access, hosts: HostPolicy, origins: OriginPolicy, log: Log) {
+        self.access = access
+        self.hosts = hosts
+        self.origins = origins
+        self.log = log
+    }
+
+    func add(_ routes: (inout Router) -> Void) { routes(&router) }
+
+    func handle(_ exchange: HTTPExchange) {
+        let request = exchange.request
+        guard isForUs(exchange) else {
+            return exchange.respond(
+                .failure(
+                    .misdirectedRequest,
+                    "Host \(request.authority) is not a name of this server; add it to [HTTP] "
+                        + "AllowedHosts= if it is.", path: request.path))
+        }
+        guard isFromAllowedOrigin(request) else {
+            return exchange.respond(
+                .failure(
+                    .forbidden,
+                    "Pages of this Origin may not call; add it to [HTTP] AllowedOrigins= if they "
+                        + "may.", path: request.path))
+        }
+        switch router.match(request) {
+        case .unknownPath:
+            exchange.respond(
+                .failure(.notFound, "There is nothing at this path.", path: request.path))
+        case .wrongMethod(let allowed):
+            exchange.respond(
+                .failure(
+                    .methodNotAllowed, "This path answers \(allowed).", path: request.path,
+                    headers: [.init(name: "Allow", value: allowed)]))
+        case .found(let needed, let handle): admit(exchange, needed, handle)
+        }
+    }
+
+    private func admit(
+        _ exchange: HTTPExchange, _ needed: Router.Access,
+        _ handle: (HTTPExchange, Principal) -> Void
+    ) {
+        if case .open = needed { return handle(exchange, .anonymous) }
+        let principal: Principal
+        do throws(Access.Denial) {
+            principal = try access.authenticate(exchange)
+        } catch {
+            return exchange.respond(Self.challenge(error, path: exchange.request.path))
+        }
+        if case .administrator = needed, !principal.isAdministrator {
+            return exchange.respond(
+                .failure(
+                    .forbidden, "This needs the role super_admin.", path: exchange.request.path))
+        }
+        handle(exchange, principal)
+    }
+
+    /// RFC 6750 §3: the challenge says whether a token was missing or wrong.
+    private static func challenge(_ denial: Access.Denial, path: String) -> HTTPResponse {
+        let (message, value) =
+            switch denial {
+            case .missing:
+                ("Send Authorization: Bearer and a token.", #"Bearer realm="omni2""#)
+            case .invalid:
+                (
+                    "The token is not valid.",
+                    #"Bearer realm="omni2", error="invalid_token""#
+                )
+            }
+        return .failure(
+            .unauthorized, message, path: path,
+            headers: [.init(name: "WWW-Authenticate", value: value)])
+    }
+
+    /// Clients of the Unix socket name no host that means anything.
+    private func isForUs(_ exchange: HTTPExchange) -> Bool {
+        if exchange.listener?.audience == .local { return true }
+        return exchange.request.withHead { head, bytes in
+            // HTTP/1.0 may leave Host out; such a client is no browser.
+            head.authority.isEmpty || isOwnAddress(exchange, head.authority, bytes)
+                || hosts.allows(head.authority, in: bytes)
+        }
+    }
+
+    /// The address the client connected to is ours whatever the configuration says, and cannot be
+    /// a foreign site's name.
+    private func isOwnAddress(
+        _ exchange: HTTPExchange, _ authority: ByteRange, _ bytes: RawSpan
+    ) -> Bool {
+        guard let local = exchange.localAddress else { return false }
+        let name = bytes.string(authority)
+        return name == local.description || name == local.host
+    }
+
+    private func isFromAllowedOrigin(_ request: HTTPRequest) -> Bool {
+        request.withHead { head, bytes in
+            origins.allows(
+                head.value(of: "Origin", in: bytes), authority: head.authority, in: bytes)
+        }
+    }
+}

@@ -1,0 +1,57 @@
+import OmniCore
+import OmniIO
+
+/// `/health/live`, `/health/ready`, `/health`: for probes and load balancers, open to everybody,
+/// without names, addresses or secrets.
+struct HealthRoutes {
+    let readiness: Readiness
+    let now: () -> WallTime
+    let startedAt: WallTime
+    /// Counts for `/health`: healthy servers, all servers.
+    let servers: () -> (healthy: Int, all: Int)
+
+    func add(to router: inout Router) {
+        router.on(.get, "/health/live", .open) { call in
+            call.respond(
+                HTTPResponse(json: [
+                    "alive": true, "status": "ok", "version": .string(Main.version),
+                    "timestamp": .string(now().utcText),
+                ]))
+        }
+        router.on(.get, "/health/ready", .open) { call in call.respond(ready()) }
+        router.on(.get, "/health", .open) { call in call.respond(health()) }
+    }
+
+    private func ready() -> HTTPResponse {
+        guard let obstacle = readiness.obstacle else {
+            return HTTPResponse(json: ["ready": true, "status": "ok"])
+        }
+        return HTTPResponse(
+            .serviceUnavailable,
+            json: ["ready": false, "status": "degraded", "reason": .string(obstacle)],
+            headers: [.init(name: "Retry-After", value: "1")])
+    }
+
+    private func health() -> HTTPResponse {
+        let count = servers()
+        let uptime = now().secondsSince1970 - startedAt.secondsSince1970
+        let isWell = readiness.obstacle == nil
+        var value: JSONValue = [
+            "status": .string(isWell ? "healthy" : "degraded"),
+            "version": .string(Main.version), "timestamp": .string(now().utcText),
+            "uptime": .int(uptime),
+            "mcps": [
+                "status": .string(count.healthy == count.all ? "healthy" : "degraded"),
+                "healthy": JSONValue(count.healthy), "configured": JSONValue(count.all),
+            ],
+        ]
+        switch readiness.database {
+        case .starting: value["database"] = ["status": "starting"]
+        case .ready(let engine):
+            value["database"] = ["status": "connected", "engine": .string(engine)]
+        case .unavailable(let engine, _):
+            value["database"] = ["status": "unavailable", "engine": .string(engine)]
+        }
+        return HTTPResponse(isWell ? .ok : .serviceUnavailable, json: value)
+    }
+}

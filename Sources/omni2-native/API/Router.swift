@@ -1,0 +1,145 @@
+import OmniCore
+
+/// Which handler answers a path. Patterns are literal segments and `{name}`, which takes one.
+///
+/// Looked up by a walk over a few dozen routes, grouped by their number of segments; what is hot
+/// (`/mcp`) comes first.
+struct Router {
+    typealias Handler = (Call) -> Void
+
+    /// One request on its way through its handler.
+    struct Call {
+        let exchange: HTTPExchange
+        let principal: Principal
+        fileprivate let values: [(name: String, value: String)]
+
+        init(_ exchange: HTTPExchange, _ principal: Principal) {
+            self.init(exchange, principal, values: [])
+        }
+
+        fileprivate init(
+            _ exchange: HTTPExchange, _ principal: Principal,
+            values: [(name: String, value: String)]
+        ) {
+            self.exchange = exchange
+            self.principal = principal
+            self.values = values
+        }
+
+        var request: HTTPRequest { exchange.request }
+
+        /// What stood for `{name}` in the path.
+        subscript(name: String) -> String { values.first { $0.name == name }?.value ?? "" }
+
+        /// The body as JSON; answers 400 itself when it is none.
+        func json() -> JSONValue? {
+            do throws(JSONError) {
+                return try JSONValue(parsing: request.body)
+            } catch {
+                fail(.badRequest, "The body is not JSON: \(error).")
+                return nil
+            }
+        }
+
+        func respond(_ response: HTTPResponse) { exchange.respond(response) }
+
+        func fail(
+            _ status: HTTPStatus, _ message: String, headers: [HTTPResponse.Header] = []
+        ) {
+            respond(.failure(status, message, path: request.path, headers: headers))
+        }
+    }
+
+    private struct Route {
+        let method: HTTPMethod
+        let segments: [Segment]
+        let access: Access
+        let handler: Handler
+    }
+
+    private enum Segment {
+        case literal(String)
+        case value(String)
+    }
+
+    /// Who may come: decided before the handler is called.
+    enum Access {
+        /// Anybody: health.
+        case open
+        /// Whoever shows a valid credential.
+        case authenticated
+        /// Administrators.
+        case administrator
+    }
+
+    enum Match {
+        case found(access: Access, handle: (HTTPExchange, Principal) -> Void)
+        case wrongMethod(allowed: String)
+        case unknownPath
+    }
+
+    private var routes: [Int: [Route]] = [:]
+
+    mutating func on(
+        _ method: HTTPMethod, _ pattern: String, _ access: Access = .administrator,
+        _ handler: @escaping Handler
+    ) {
+        let segments = Self.split(pattern).map { text in
+            text.hasPrefix("{")
+                ? Segment.value(String(text.dropFirst().dropLast())) : .literal(String(text))
+        }
+        routes[segments.count, default: []].append(
+            Route(method: method, segments: segments, access: access, handler: handler))
+    }
+
+    func match(_ request: HTTPRequest) -> Match {
+        let parts = Self.split(request.path)
+        var allowed: [String] = []
+        // HEAD is GET without the body, which the exchange leaves out.
+        let method = request.method == .head ? .get : request.method
+        for route in routes[parts.count] ?? [] {
+            guard let values = Self.values(of: route.segments, in: parts) else { continue }
+            if route.method == method {
+                return .found(access: route.access) { exchange, principal in
+                    route.handler(Call(exchange, principal, values: values))
+                }
+            }
+            allowed.append(route.method.name)
+        }
+        return allowed.isEmpty
+            ? .unknownPath : .wrongMethod(allowed: allowed.joined(separator: ", "))
+    }
+
+    private static func split(_ path: String) -> [Substring] {
+        path.split(separator: "/", omittingEmptySubsequences: true)
+    }
+
+    private static func values(
+        of segments: [Segment], in parts: [Substring]
+    ) -> [(name: String, value: String)]? {
+        var values: [(name: String, value: String)] = []
+        for (segment, part) in zip(segments, parts) {
+            switch segment {
+            case .literal(let text): if text != part { return nil }
+            case .value(let name): values.append((name, String(part)))
+            }
+        }
+        return values
+    }
+}
+
+extension HTTPMethod {
+    fileprivate var name: String {
+        switch self {
+        case .get: "GET"
+        case .head: "HEAD"
+        case .post: "POST"
+        case .put: "PUT"
+        case .patch: "PATCH"
+        case .delete: "DELETE"
+        case .options: "OPTIONS"
+        case .trace: "TRACE"
+        case .other: "other"
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import OmniCore
+import OmniIO
+
+/// Decides who may come in. One place; every route, MCP method and socket asks here.
+///
+/// The administrator's token is kept as its SHA-256 only, and compared in constant time. On the
+/// Unix socket root, and the daemon's own user, are administrators by their user id.
+final class Access {
+    enum Denial: Error {
+        /// No credential: 401 with a challenge.
+        case missing
+        /// A credential that is not ours.
+        case invalid
+    }
+
+    private let adminTokenHash: [UInt8]
+    private let ownUser: UInt32
+    private let log: Log
+
+    init(adminTokenHash: [UInt8], ownUser: UInt32, log: Log) {
+        self.adminTokenHash = adminTokenHash
+        self.ownUser = ownUser
+        self.log = log
+    }
+
+    func authenticate(_ exchange: HTTPExchange) throws(Denial) -> Principal {
+        if let token = Self.bearerToken(exchange.request) {
+            return try principal(token: token, exchange)
+        }
+        if let principal = localPrincipal(exchange) { return principal }
+        throw .missing
+    }
+
+    private func principal(token: String, _ exchange: HTTPExchange) throws(Denial) -> Principal {
+        if Digest.areEqual(Digest.sha256(Array(token.utf8)), adminTokenHash) {
+            return Principal(id: "admin", name: "admin", role: .superAdmin)
+        }
+        log.warning(
+            "refused a token that is not ours", id: .accessDenied,
+            fields: [
+                "peer": exchange.peerAddress?.host, "path": exchange.request.path,
+                "request_id": exchange.requestID,
+            ])
+        throw .invalid
+    }
+
+    private func localPrincipal(_ exchange: HTTPExchange) -> Principal? {
+        guard exchange.listener?.audience == .local, let peer = exchange.peerCredentials,
+            peer.user == 0 || peer.user == ownUser
+        else { return nil }
+        return Principal(id: "uid:\(peer.user)", name: "uid \(peer.user)", role: .superAdmin)
+    }
+
+    /// RFC 6750 §2.1: the scheme in any case, one space or more, the token.
+    static func bearerToken(_ request: HTTPRequest) -> String? {
+        guard let value = request.header("Authorization") else { return nil }
+        let parts = value.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
+        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
+        return parts[1].filter { $0 != " " }.isEmpty ? nil : String(parts[1])
+    }
+}

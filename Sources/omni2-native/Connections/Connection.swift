@@ -1,0 +1,242 @@
+import OmniCore
+import OmniIO
+
+/// One peer: its socket, what waits to be sent, and the conversation held with it.
+///
+/// The slot stays taken until the kernel has finished with every operation that names it, so that a
+/// late completion finds either this connection or a stale generation. Who calls: `Door` for
+/// completions, conversations for sending and closing.
+final class Connection {
+    enum Stage {
+        /// Bytes go to the conversation.
+        case open
+        /// Our last bytes leave, then our end closes; input is discarded.
+        case finishing
+        /// Our end is closed; we wait a moment for the peer's, so that a reset does not destroy
+        /// what it has not read yet.
+        case lingering
+        /// Waiting for the kernel to give back its operations.
+        case closed
+    }
+
+    let handle: SlotIndex.Handle
+    let descriptor: Int32
+    let listener: Listener
+    private unowned let door: Door
+    private(set) var stage = Stage.open
+    private(set) var conversation: any Conversation
+    private var outbox = Outbox()
+    private var deadline: TimerWheel.Timer?
+    private var isReceiving = false
+    private var isSending = false
+    /// The send in flight is a window of somebody else's memory.
+    private var isFlyingShared = false
+    private(set) var isPaused = false
+    private(set) var hasPeerEnded = false
+    /// In the door's list of those to flush at the end of the turn.
+    var isDirty = false
+
+    init(
+        handle: SlotIndex.Handle, descriptor: Int32, listener: Listener, door: Door,
+        conversation: any Conversation
+    ) {
+        self.handle = handle
+        self.descriptor = descriptor
+        self.listener = listener
+        self.door = door
+        self.conversation = conversation
+    }
+
+    var io: any IO { door.io }
+
+    /// Nil when the peer has gone already.
+    var peerAddress: SocketAddress? { Sockets.peerAddress(of: descriptor) }
+
+    var isOpen: Bool {
+        if case .open = stage { true } else { false }
+    }
+
+    var pendingBytes: Int { outbox.byteCount }
+
+    /// Nothing gathered, nothing in flight: a shared window may fly.
+    var isIdle: Bool { outbox.isEmpty && !isSending }
+
+    // MARK: Verbs of the conversation
+
+    /// Queues a copy; it leaves at the end of the turn.
+    func send(_ bytes: RawSpan) {
+        guard isOpen, bytes.byteCount > 0 else { return }
+        outbox.append(bytes)
+        markDirty()
+    }
+
+    func send(_ bytes: [UInt8]) { bytes.withRawSpan { send($0) } }
+
+    /// Queues what `write` appends, at most `count` bytes.
+    func send(reserving count: Int, _ write: (inout ByteWriter) -> Void) {
+        guard isOpen else { return }
+        outbox.append(reserving: count, write)
+        markDirty()
+    }
+
+    /// Sends as much of `bytes` as the kernel takes at once, without copying and without waiting:
+    /// the memory is not looked at after this turn's submission. Only while `isIdle`. The
+    /// conversation is told by `flown` how much went.
+    func fly(_ bytes: UnsafeRawBufferPointer) {
+        precondition(isIdle, "a window flies alone")
+        isSending = true
+        isFlyingShared = true
+        unsafe io.sendNow(on: descriptor, bytes, token: token(.send))
+    }
+
+    /// Sends what is queued, then closes in order.
+    func finish() {
+        guard isOpen else { return }
+        stage = .finishing
+        if isIdle { linger() } else { markDirty() }
+    }
+
+    /// Closes at once; what is queued is lost.
+    func abort() {
+        if case .closed = stage { return }
+        stage = .closed
+        setDeadline(nil)
+        Sockets.shutdown(descriptor)
+        conversation.ended(on: self)
+        retireIfQuiet()
+    }
+
+    /// Another conversation takes over, after an upgrade.
+    func converse(_ conversation: any Conversation) { self.conversation = conversation }
+
+    /// One deadline per connection; a new one replaces the old.
+    func setDeadline(_ time: MonotonicTime?) {
+        if let deadline { io.cancel(deadline) }
+        deadline = time.map { io.schedule(at: $0, token: token(.deadline)) }
+    }
+
+    /// Backpressure: the kernel keeps what the peer sends from now on.
+    func pauseReceiving() {
+        guard !isPaused else { return }
+        isPaused = true
+        if isReceiving { io.cancel(token(.receive)) }
+    }
+
+    func resumeReceiving() {
+        guard isPaused else { return }
+        isPaused = false
+        armReceive()
+    }
+
+    // MARK: Completions
+
+    func armReceive() {
+        guard !isReceiving, !isPaused, !hasPeerEnded else { return }
+        if case .closed = stage { return }
+        isReceiving = true
+        io.receive(on: descriptor, token: token(.receive))
+    }
+
+    func received(_ completion: Completion) {
+        if !completion.hasMore { isReceiving = false }
+        defer { io.giveBack(completion) }
+        if let bytes = unsafe io.received(completion) {
+            if isOpen { unsafe conversation.received(bytes, on: self) }
+            // Multishot ends now and then, for want of buffers or room: it is armed again.
+            armReceive()
+        } else {
+            receiveEnded(completion.result)
+        }
+        retireIfQuiet()
+    }
+
+    private func receiveEnded(_ result: Int32) {
+        switch (result, stage) {
+        case (_, .closed): break
+        case (-Code.noBuffers, _), (-Code.interrupted, _): armReceive()
+        case (-Code.cancelled, _) where isPaused: break
+        case (-Code.cancelled, _): armReceive()
+        case (0, .open):
+            hasPeerEnded = true
+            conversation.peerEnded(on: self)
+        case (0, .finishing):
+            hasPeerEnded = true
+        default: abort()
+        }
+    }
+
+    func sent(_ completion: Completion) {
+        isSending = false
+        if case .closed = stage {
+            retireIfQuiet()
+        } else if isFlyingShared, completion.result >= 0 || completion.result == -Code.wouldBlock {
+            isFlyingShared = false
+            conversation.flown(max(0, Int(completion.result)), on: self)
+            flush()
+        } else if completion.result < 0 {
+            abort()
+        } else if let rest = unsafe outbox.landed(Int(completion.result)) {
+            isSending = true
+            unsafe io.send(on: descriptor, rest, token: token(.send))
+        } else {
+            flush()
+        }
+    }
+
+    /// End of the turn, or of a send: whatever is gathered leaves in one piece.
+    func flush() {
+        if isSending { return }
+        if case .closed = stage { return }
+        if let bytes = unsafe outbox.takeOff() {
+            isSending = true
+            unsafe io.send(on: descriptor, bytes, token: token(.send))
+        } else if case .finishing = stage {
+            linger()
+        } else if isOpen {
+            conversation.drained(on: self)
+        }
+    }
+
+    func deadlinePassed() {
+        deadline = nil
+        switch stage {
+        case .open: conversation.deadlinePassed(on: self)
+        case .finishing, .lingering: abort()
+        case .closed: break
+        }
+    }
+
+    // MARK: The end
+
+    private func linger() {
+        if hasPeerEnded { return abort() }
+        stage = .lingering
+        Sockets.shutdownWriting(descriptor)
+        setDeadline(io.now + door.limits.lingerTime)
+        // A paused peer may have sent its end long ago.
+        isPaused = false
+        armReceive()
+    }
+
+    private func retireIfQuiet() {
+        if case .closed = stage, !isReceiving, !isSending { door.retire(self) }
+    }
+
+    private func markDirty() {
+        if isDirty { return }
+        isDirty = true
+        door.flushLater(self)
+    }
+
+    private func token(_ kind: HotKind) -> CompletionToken {
+        kind.token(handle.generation, handle.slot)
+    }
+
+    /// errno values an operation ends with (asm-generic/errno.h).
+    private enum Code {
+        static let interrupted: Int32 = 4
+        static let wouldBlock: Int32 = 11
+        static let noBuffers: Int32 = 105
+        static let cancelled: Int32 = 125
+    }
+}

@@ -1,0 +1,133 @@
+import OmniCore
+import OmniIO
+
+/// One request and the duty to answer it, once, now or later.
+///
+/// Handlers keep it across awaits; when the client has gone meanwhile, answering does nothing.
+final class HTTPExchange {
+    enum State {
+        case awaitingAnswer
+        /// Head sent with `Transfer-Encoding: chunked`; pieces follow.
+        case streaming
+        case answered
+        /// The client went first.
+        case abandoned
+    }
+
+    let request: HTTPRequest
+    /// Given by the client in `X-Request-ID`, or made here; in every record about this request.
+    let requestID: String
+    private(set) var state = State.awaitingAnswer
+    /// The client went away before the answer was complete. Called at most once.
+    var abandoned: () -> Void = {}
+    /// What was streamed has left; there is room for more.
+    var drained: () -> Void = {}
+
+    private weak var connection: Connection?
+    private unowned let conversation: HTTPConversation
+    private var writer: HTTPResponseWriter
+
+    init(
+        _ request: HTTPRequest, requestID: String, on connection: Connection,
+        _ conversation: HTTPConversation
+    ) {
+        self.request = request
+        self.requestID = requestID
+        self.connection = connection
+        self.conversation = conversation
+        writer = HTTPResponseWriter(answering: request.head)
+    }
+
+    var isOpen: Bool {
+        switch state {
+        case .awaitingAnswer, .streaming: connection?.isOpen ?? false
+        case .answered, .abandoned: false
+        }
+    }
+
+    var listener: Listener? { connection?.listener }
+    var peerAddress: SocketAddress? { connection?.peerAddress }
+    var localAddress: SocketAddress? {
+        connection.flatMap { Sockets.localAddress(of: $0.descriptor) }
+    }
+    var peerCredentials: Sockets.PeerCredentials? {
+        connection.flatMap { Sockets.peerCredentials(of: $0.descriptor) }
+    }
+    /// Bytes handed over that the client has not taken: what a stream is bounded by.
+    var pendingBytes: Int { connection?.pendingBytes ?? 0 }
+
+    func respond(_ response: HTTPResponse) {
+        guard case .awaitingAnswer = state, let connection else { return }
+        state = .answered
+        let body: HTTPResponseWriter.Body =
+            response.status.forbidsBody ? .none : .count(response.body.count)
+        conversation.writeHead(response, &writer, body, requestID: requestID, on: connection)
+        if !writer.omitsBody, !response.status.forbidsBody { connection.send(response.body) }
+        release()
+        conversation.answered(keepsAlive: writer.keepsAlive, on: connection)
+    }
+
+    /// Begins an answer whose length nobody knows yet, such as server-sent events.
+    func beginStream(_ response: HTTPResponse) {
+        guard case .awaitingAnswer = state, let connection else { return }
+        state = .streaming
+        conversation.writeHead(response, &writer, .stream, requestID: requestID, on: connection)
+        conversation.streamBegan(on: connection)
+        stream(response.body)
+    }
+
+    func stream(_ bytes: [UInt8]) {
+        guard case .streaming = state, let connection, !bytes.isEmpty else { return }
+        var chunk = ByteWriter(capacity: bytes.count + 32)
+        writer.chunk(unsafe bytes.span.bytes, into: &chunk)
+        chunk.withBytes { connection.send($0) }
+    }
+
+    func endStream() {
+        guard case .streaming = state, let connection else { return }
+        state = .answered
+        var end = ByteWriter(capacity: 8)
+        writer.endChunks(into: &end)
+        end.withBytes { connection.send($0) }
+        release()
+        conversation.answered(keepsAlive: writer.keepsAlive, on: connection)
+    }
+
+    /// Hands the connection over; `respond` writes the whole `101 Switching Protocols`.
+    func upgrade(
+        _ respond: (inout ByteWriter, (inout ByteWriter) -> Void) -> Void,
+        to successor: any Conversation
+    ) {
+        guard case .awaitingAnswer = state, let connection else { return }
+        state = .answered
+        connection.send(reserving: 1024) { writer in
+            respond(&writer) { head in
+                head.append("X-Request-ID: ")
+                head.append(requestID)
+                head.append("\r\n")
+            }
+        }
+        release()
+        conversation.upgraded(to: successor, on: connection)
+    }
+
+    func abandon() {
+        guard isAwaited else { return }
+        state = .abandoned
+        abandoned()
+        release()
+    }
+
+    private var isAwaited: Bool {
+        switch state {
+        case .awaitingAnswer, .streaming: true
+        case .answered, .abandoned: false
+        }
+    }
+
+    /// Breaks the cycles that callbacks make.
+    private func release() {
+        abandoned = {}
+        drained = {}
+    }
+}
