@@ -10,8 +10,6 @@ public final class PostgresPool {
         public var connectTimeout: Duration = .seconds(5)
         /// The server ends a statement after this; callers set deadlines of their own.
         public var statementTimeout: Duration = .seconds(5)
-        /// What the URL leaves out; one that it has goes first.
-        public var password: String?
         public init() {}
     }
 
@@ -147,12 +145,10 @@ public final class PostgresPool {
         resolving = promise
         // libpq tries addresses in turn within one deadline: each attempt begins with another one,
         // so that a host that swallows packets does not stand before the rest for ever.
-        let (io, url, password, rotation) = (io, url, settings.password, attempts)
+        let (io, url, rotation) = (io, url, attempts)
         attempts += 1
         io.spawn { [self] in
-            let result = await io.offload {
-                PostgresTarget.resolve(url, password: password, rotation: rotation)
-            }
+            let result = await io.offload { PostgresTarget.resolve(url, rotation: rotation) }
             resolving = nil
             promise.fulfil(result)
         }

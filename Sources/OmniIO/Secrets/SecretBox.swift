@@ -17,16 +17,6 @@ public struct SecretBox: Sendable {
         self.key = key
     }
 
-    /// Nil when the text is not of 64 hexadecimal digits.
-    public init?(hexadecimal text: String) {
-        let digits = text.utf8.compactMap { Character(UnicodeScalar($0)).hexDigitValue }
-        guard digits.count == 2 * Self.keyBytes, text.utf8.count == digits.count else { return nil }
-        self.init(
-            key: stride(from: 0, to: digits.count, by: 2).map { index in
-                UInt8(digits[index] << 4 | digits[index + 1])
-            })
-    }
-
     public func seal(_ plain: [UInt8], for place: String) -> [UInt8] {
         var nonce = [UInt8](repeating: 0, count: Self.nonceBytes)
         precondition(

@@ -7,13 +7,9 @@ import OmniIO
 /// milliseconds, and when it is lost the database is away, which it notices at once.
 final class PostgresEngine: SQLEngine {
     struct Settings: Sendable {
-        /// Besides the one that listens.
-        var connections = 3
-        var connectTimeout: Duration = .seconds(5)
+        var pool = PostgresPool.Settings()
         /// From the call to its answer, the wait for a connection included.
-        var statementTimeout: Duration = .seconds(5)
-        /// What the URL leaves out.
-        var password: String?
+        var callTimeout: Duration = .seconds(5)
         /// Creating an index on a long history takes its time.
         var migrationTimeout: Duration = .seconds(300)
         /// A listener that hears nothing for so long asks whether anybody is there…
@@ -41,16 +37,11 @@ final class PostgresEngine: SQLEngine {
     init(_ io: any IO, url: String, _ settings: Settings = Settings()) {
         self.io = io
         self.settings = settings
-        var limits = PostgresPool.Settings()
-        limits.connectionsMax = settings.connections
-        limits.connectTimeout = settings.connectTimeout
-        limits.statementTimeout = settings.statementTimeout
-        limits.password = settings.password
-        pool = PostgresPool(io, url: url, limits)
+        pool = PostgresPool(io, url: url, settings.pool)
     }
 
     func start() {
-        // The keeper and this hold each other: they live as long as the daemon.
+        // The keeper and this hold each other until it has stopped.
         let keeper = ConnectionKeeper(
             io, delay: settings.retry,
             connect: { () throws(SQLError) in try await self.connect() },
@@ -69,7 +60,7 @@ final class PostgresEngine: SQLEngine {
 
     func run(_ commands: [SQLCommand]) async throws(SQLError) -> [SQLResult] {
         guard state == .ready else { throw .connectionLost(state.absence) }
-        return try await pool.run(commands, until: io.now + settings.statementTimeout)
+        return try await pool.run(commands, until: io.now + settings.callTimeout)
     }
 
     private func changed(to state: StoreState) {
@@ -82,13 +73,13 @@ final class PostgresEngine: SQLEngine {
     }
 
     private func connect() async throws(SQLError) {
-        let listener = try await pool.connect(until: io.now + settings.connectTimeout)
+        let listener = try await pool.connect(until: io.now + settings.pool.connectTimeout)
         self.listener = listener
         do throws(SQLError) {
             try await listener.migrate(
                 EmbeddedMigrations.postgresql, until: io.now + settings.migrationTimeout)
             _ = try await listener.run(
-                [SQLCommand("LISTEN omni2_registry")], until: io.now + settings.statementTimeout)
+                [SQLCommand("LISTEN omni2_registry")], until: io.now + settings.callTimeout)
         } catch {
             hangUp()
             throw error

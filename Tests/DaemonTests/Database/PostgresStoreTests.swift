@@ -122,10 +122,10 @@ struct PostgresStoreTests {
         let server = try PostgresServer()
         try await RingFixture.run { io in
             var engine = PostgresEngine.Settings()
-            engine.statementTimeout = .milliseconds(300)
+            engine.callTimeout = .milliseconds(300)
             engine.silence = .milliseconds(200)
             engine.answerTimeout = .milliseconds(300)
-            engine.connectTimeout = .milliseconds(500)
+            engine.pool.connectTimeout = .milliseconds(500)
             let store = SQLStore.postgresql(
                 io, url: server.url("postgres"), SQLStore.Settings(), engine)
             try await withRunning(store, io) { events in
@@ -149,7 +149,7 @@ struct PostgresStoreTests {
         try await RingFixture.run { io in
             let server = try GarbageServer(answer: answer)
             var engine = PostgresEngine.Settings()
-            engine.connectTimeout = .milliseconds(200)
+            engine.pool.connectTimeout = .milliseconds(200)
             let store = SQLStore.postgresql(io, url: server.url, SQLStore.Settings(), engine)
             let events = StoreEvents(store, io)
             store.start()

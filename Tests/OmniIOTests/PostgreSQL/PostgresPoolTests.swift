@@ -268,11 +268,10 @@ struct PostgresPoolTests {
             "CREATE ROLE ada_asked LOGIN PASSWORD 'hunter2'", database: database)
         try await RingFixture.run { io in
             let command = SQLCommand("SELECT current_user::text AS name")
-            let url = "postgresql://ada_asked@localhost:\(server.port)/\(database)"
-            var settings = PostgresPool.Settings()
-            for password in ["hunter2", "hunter3", nil] {
-                settings.password = password
-                let pool = PostgresPool(io, url: url, settings)
+            for password in ["hunter2", "hunter3", ""] {
+                let user = "ada_asked:" + password
+                let url = "postgresql://\(user)@localhost:\(server.port)/\(database)"
+                let pool = PostgresPool(io, url: url)
                 do throws(SQLError) {
                     let row = try await pool.run([command], until: io.now + .seconds(10))[0].rows[0]
                     #expect(row.text("name") == "ada_asked")

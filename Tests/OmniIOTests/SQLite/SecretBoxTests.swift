@@ -38,14 +38,4 @@ struct SecretBoxTests {
     func aKeyOfAnotherLengthIsRefused(count: Int) {
         #expect(SecretBox(key: [UInt8](repeating: 7, count: count)) == nil)
     }
-
-    @Test func aKeyIsReadFromHexadecimal() {
-        let text = (0..<32).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-        let sealed = box.sealText("secret", for: "here")
-        #expect(SecretBox(hexadecimal: text)?.openText(sealed, for: "here") == "secret")
-        #expect(SecretBox(hexadecimal: text.uppercased())?.openText(sealed, for: "here") != nil)
-        for bad in ["", String(text.dropLast()), text + "0", text.dropLast() + "g", "é" + text] {
-            #expect(SecretBox(hexadecimal: bad) == nil)
-        }
-    }
 }
