@@ -98,7 +98,7 @@ final class Upstream {
     }
 
     private func open(until deadline: MonotonicTime) async throws(UpstreamError) {
-        if case .unreadable(let why) = record.configuration.authentication {
+        if case .unreadable(_, let why) = record.configuration.authentication {
             throw .transport("its credential cannot be read: \(why)")
         }
         let address = try UpstreamAddress(record.configuration, environment: environment)
