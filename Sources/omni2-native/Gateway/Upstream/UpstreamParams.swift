@@ -78,16 +78,3 @@ enum UpstreamParams {
         return nil
     }
 }
-
-extension MCPMethod {
-    /// Asking twice does no harm.
-    var isRepeatable: Bool {
-        switch self {
-        case .initialize, .ping, .discover, .listTools, .listPrompts, .getPrompt, .listResources,
-            .listResourceTemplates, .readResource, .complete, .setLogLevel, .subscribeResource,
-            .unsubscribeResource, .getTask, .taskResult, .listTasks:
-            true
-        default: false
-        }
-    }
-}
