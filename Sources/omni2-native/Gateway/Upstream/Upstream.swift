@@ -20,7 +20,7 @@ final class Upstream {
 
     let io: any IO
     let deadlines: UpstreamDeadlines
-    let log: Log
+    private(set) var log: Log
     private let http: HTTPClient
     private let environment: Environment
     var calls = UpstreamCalls()
@@ -52,8 +52,15 @@ final class Upstream {
         self.log = log.with(["mcp": record.name])
     }
 
+    deinit {
+        // Whoever lets go of it should have closed it; a child must not stay behind all the same.
+        guard let transport else { return }
+        io.spawn { [io] in await transport.close(until: io.now + .seconds(2)) }
+    }
+
     /// Takes a changed row of the registry. True when the session must be opened anew for it.
     func update(_ record: ServerRecord) -> Bool {
+        if record.name != self.record.name { log = log.with(["mcp": record.name]) }
         defer { self.record = record }
         return record.configuration != self.record.configuration
     }
