@@ -11,6 +11,7 @@ It speaks the handshake era strictly: an unknown session is 404, a wrong or miss
     --authorization A  refuses requests without this header value
     --expired-400      an unknown session is 400 with a sentence, as some servers do
     --event-stream     the form of 2024-11-05: GET /sse and POST /messages
+    --modern           the stateless era of 2026-07-28 alone, envelope and headers checked strictly
 """
 import argparse
 import json
@@ -80,6 +81,7 @@ def announce(message):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 0
+    disable_nagle_algorithm = True
 
     def log_message(self, *arguments):
         pass
@@ -216,6 +218,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.post_event_stream(message)
         if self.path != "/mcp":
             return self.respond(404)
+        if options.modern:
+            return self.post_modern(message)
         if not isinstance(message, dict):
             return self.respond(400, b'{"error":"not a message"}')
         if message.get("method") == "initialize":
@@ -275,6 +279,49 @@ class Handler(BaseHTTPRequestHandler):
             stream.put(self.result(message, self.echo(message)))
         else:
             stream.put(self.result(message, {}))
+
+    def post_modern(self, message):
+        params = message.get("params", {})
+        meta = params.get("_meta", {})
+        prefix = "io.modelcontextprotocol/"
+
+        def refuse(code, text, status=400):
+            self.respond_json({"jsonrpc": "2.0", "id": message.get("id"),
+                               "error": {"code": code, "message": text}}, status)
+
+        method = message["method"]
+        if prefix + "protocolVersion" not in meta or prefix + "clientCapabilities" not in meta:
+            return refuse(-32602, "no envelope")
+        name = params.get("uri" if method == "resources/read" else "name")
+        if (self.headers.get("MCP-Protocol-Version") != meta[prefix + "protocolVersion"]
+                or self.headers.get("Mcp-Method") != method
+                or method in ("tools/call", "prompts/get", "resources/read")
+                and self.headers.get("Mcp-Name") != name
+                or self.headers.get("Mcp-Session-Id")):
+            return refuse(-32020, "header mismatch")
+        if name == "marked":
+            region = params["arguments"].get("region")
+            expected = None if region is None else "=?base64?w7w=?=" if region == "\u00fc" else region
+            if self.headers.get("Mcp-Param-Region") != expected:
+                return refuse(-32020, "header mismatch")
+        if method == "server/discover":
+            return self.respond_json(self.result(message, {
+                "resultType": "complete", "supportedVersions": ["2026-07-28"],
+                "capabilities": {"tools": {"listChanged": True}}, "instructions": "modern",
+                "ttlMs": 0, "cacheScope": "private",
+                "_meta": {prefix + "serverInfo": {"name": "modern", "version": "7"}}}))
+        if method == "subscriptions/listen":
+            return self.serve_stream()
+        if method == "tools/list":
+            items = [tool(name) for name in state.tools]
+            for extra, kind in (("marked", "string"), ("badly_marked", "object")):
+                items.append({"name": extra, "inputSchema": {"type": "object", "properties": {
+                    "region": {"type": kind, "x-mcp-header": "Region"}}}})
+            return self.respond_json(self.result(message, {
+                "resultType": "complete", "tools": items, "ttlMs": 0, "cacheScope": "private"}))
+        if method == "tools/call":
+            return getattr(self, "call_" + name, self.call_echo)(message)
+        refuse(-32601, "Method not found", 404)
 
     def echo(self, message):
         return {"content": [{"type": "text", "text": json.dumps(message["params"])}]}
@@ -400,6 +447,7 @@ def main():
     parser.add_argument("--authorization")
     parser.add_argument("--expired-400", action="store_true")
     parser.add_argument("--event-stream", action="store_true")
+    parser.add_argument("--modern", action="store_true")
     options = parser.parse_args()
     server = Server(("127.0.0.1", 0), Handler)
     print(server.server_address[1], flush=True)

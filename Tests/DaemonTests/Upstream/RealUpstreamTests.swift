@@ -5,8 +5,18 @@ import Testing
 @testable import omni2_native
 
 /// Servers as they are installed from PyPI. Left out where `tools/setup` has not installed them.
-@Suite("Upstream with real servers", .enabled(if: UpstreamFixture.realServers != nil))
+@Suite(
+    "Upstream with real servers", .serialized,
+    .enabled(if: UpstreamFixture.realServers != nil))
 struct RealUpstreamTests {
+    /// Several seconds go into the imports of a Python server, more on a busy machine.
+    private static let patient: UpstreamDeadlines = {
+        var deadlines = UpstreamDeadlines()
+        deadlines.handshake = .seconds(90)
+        deadlines.probe = .seconds(60)
+        return deadlines
+    }()
+
     private let bin = UpstreamFixture.realServers ?? ""
 
     @Test func mcpServerTimeAndGitAnswerAsChildren() async throws {
@@ -19,8 +29,9 @@ struct RealUpstreamTests {
                     #"{"repo_path":"\#(UpstreamFixture.root)","max_count":1}"#
                 ),
             ] {
-                let upstream = fixture.upstream("stdio:\(bin)/\(program)", transport: "stdio")
-                try await upstream.connect(until: fixture.io.now + .seconds(60))
+                let upstream = fixture.upstream(
+                    "stdio:\(bin)/\(program)", transport: "stdio", deadlines: Self.patient)
+                try await upstream.connect(until: fixture.io.now + .seconds(120))
                 #expect(upstream.catalogue.tools.contains { $0.name == tool })
                 let result = try await upstream.call(tool, arguments, until: fixture.soon)
                 #expect(result["isError"] != true)
@@ -31,18 +42,25 @@ struct RealUpstreamTests {
         }
     }
 
-    @Test(arguments: ["http", "stateless", "sse", "stdio"])
-    func fastMCPIsSpokenToOverEveryTransport(_ transport: String) async throws {
+    @Test(
+        arguments: ["http", "stateless", "sse", "stdio"],
+        [UpstreamEras.handshakeFirst, .modernFirst])
+    func fastMCPIsSpokenToOverEveryTransport(
+        _ transport: String, _ eras: UpstreamEras
+    ) async throws {
         let python = bin + "/python"
         try await UpstreamFixture.run { fixture in
             let upstream: Upstream
             if transport == "stdio" {
-                upstream = fixture.child("upstream_fastmcp.py", ["stdio"], python: python)
+                upstream = fixture.child(
+                    "upstream_fastmcp.py", ["stdio"], python: python, deadlines: Self.patient,
+                    eras: eras)
             } else {
                 let origin = try await fixture.serve(
                     "upstream_fastmcp.py", [transport], python: python)
                 let url = transport == "sse" ? origin + "/sse" : origin
-                upstream = fixture.upstream(url, transport: transport == "sse" ? "sse" : "http")
+                upstream = fixture.upstream(
+                    url, transport: transport == "sse" ? "sse" : "http", eras: eras)
                 // It says its port before it listens.
                 let isUp = await fixture.eventually {
                     await upstreamError { try await upstream.connect(until: fixture.soon) } == nil
@@ -50,9 +68,12 @@ struct RealUpstreamTests {
                 #expect(isUp)
             }
             if !upstream.isConnected {
-                try await upstream.connect(until: fixture.io.now + .seconds(60))
+                try await upstream.connect(until: fixture.io.now + .seconds(120))
             }
             let catalogue = upstream.catalogue
+            let isModern = eras == .modernFirst && transport != "sse"
+            #expect((catalogue.protocolVersion == "2026-07-28") == isModern)
+            #expect(try JSONValue(parsing: catalogue.serverInfo)["name"] == "upstream_fastmcp")
             #expect(catalogue.tools.map(\.name).sorted() == ["add", "grow", "steps"])
             #expect(catalogue.prompts.map(\.name) == ["greet"])
             #expect(catalogue.resources.map(\.name) == ["data://one"])

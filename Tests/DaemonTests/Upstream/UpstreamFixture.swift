@@ -56,7 +56,7 @@ final class UpstreamFixture {
         callbacks.line = { port.fulfil(String(decoding: $0, as: UTF8.self)) }
         callbacks.errorLine = { print("server:", String(decoding: $0, as: UTF8.self)) }
         servers.append(try ChildProcess(command, io: io, callbacks: callbacks))
-        let text = await port.value(until: io.now + .seconds(30))
+        let text = await port.value(until: io.now + .seconds(90))
         return "http://127.0.0.1:\(try #require(text))"
     }
 
@@ -72,7 +72,8 @@ final class UpstreamFixture {
     func upstream(
         _ url: String, transport: String = "http", meta: String = "{}",
         authentication: ServerConfiguration.Authentication = .none,
-        deadlines: UpstreamDeadlines = UpstreamDeadlines(), log: Log? = nil
+        deadlines: UpstreamDeadlines = UpstreamDeadlines(),
+        eras: UpstreamEras = .handshakeFirst, log: Log? = nil
     ) -> Upstream {
         var configuration = ServerConfiguration(name: "test", url: url)
         configuration.transport = transport
@@ -82,7 +83,7 @@ final class UpstreamFixture {
             id: 1, configuration: configuration, health: ServerHealth(), createdAt: 0, updatedAt: 0)
         let upstream = Upstream(
             record: record, io: io, http: http, deadlines: deadlines,
-            environment: ["PATH": "/usr/bin:/bin", "SECRET_OF_OURS": "x"],
+            environment: ["PATH": "/usr/bin:/bin", "SECRET_OF_OURS": "x"], eras: eras,
             log: log ?? Log(.silent(), service: .gateway))
         upstreams.append(upstream)
         return upstream
@@ -92,7 +93,7 @@ final class UpstreamFixture {
     func child(
         _ script: String = "upstream_stdio.py", _ arguments: [String] = [],
         python: String = "python3", deadlines: UpstreamDeadlines = UpstreamDeadlines(),
-        log: Log? = nil
+        eras: UpstreamEras = .handshakeFirst, log: Log? = nil
     ) -> Upstream {
         var json = JSONWriter()
         json.object { json in
@@ -104,7 +105,7 @@ final class UpstreamFixture {
         }
         let meta = String(decoding: json.take(), as: UTF8.self)
         return upstream(
-            "stdio:", transport: "stdio", meta: meta, deadlines: deadlines, log: log)
+            "stdio:", transport: "stdio", meta: meta, deadlines: deadlines, eras: eras, log: log)
     }
 
     func connected(_ upstream: Upstream) async throws -> Upstream {
@@ -112,7 +113,7 @@ final class UpstreamFixture {
         return upstream
     }
 
-    var soon: MonotonicTime { io.now + .seconds(20) }
+    var soon: MonotonicTime { io.now + .seconds(60) }
 
     /// What a scripted server has seen.
     func control(_ origin: String) async throws -> JSONValue {
@@ -128,9 +129,9 @@ final class UpstreamFixture {
         }
     }
 
-    /// Waits until something becomes true, up to ten seconds.
+    /// Waits until something becomes true, up to half a minute.
     func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
-        for _ in 0..<500 {
+        for _ in 0..<1500 {
             if try await condition() { return true }
             await io.sleep(until: io.now + .milliseconds(20))
         }
