@@ -72,16 +72,19 @@ public struct WebSocketSession: Hashable, Sendable {
     /// Judges what became of an `.inflate` action: `bytes` are the next of the message, and the
     /// last when `endsMessage`. Answers `.deliver`, with a range in `bytes`, or `.close`.
     public mutating func inflated(_ bytes: RawSpan, endsMessage: Bool) -> WebSocketAction {
-        guard state == .open else { return .closed }
+        // We may have begun to close since: then data is ignored here too.
+        guard state == .open else { return state == .closing ? .needMore : .closed }
         precondition(flags.contains(.compressed), "no compressed message is being read")
-        let (total, overflow) = Int(inflatedBytes).addingReportingOverflow(bytes.byteCount)
-        guard !overflow, total <= Int(messageBytesMax) else {
-            return fail(.messageTooLarge(limit: Int(messageBytesMax)))
-        }
-        inflatedBytes = UInt32(total)
-        let payload = ByteRange(offset: 0, count: bytes.byteCount)
+        // What fits is judged before the limit is, so that the verdict does not depend on the
+        // pieces the inflater makes.
+        let room = Int(messageBytesMax - inflatedBytes)
+        let fits = bytes.byteCount <= room
+        let payload = ByteRange(offset: 0, count: min(bytes.byteCount, room))
+        inflatedBytes += UInt32(payload.count)
         do throws(WebSocketError) {
-            return .deliver(try part(payload, in: bytes, isLast: endsMessage))
+            let part = try part(payload, in: bytes, isLast: endsMessage && fits)
+            guard fits else { throw .messageTooLarge(limit: Int(messageBytesMax)) }
+            return .deliver(part)
         } catch {
             return fail(error)
         }

@@ -151,6 +151,12 @@ public final class RingIO: IO {
         unsafe ring.send(on: descriptor, bytes, token: token)
     }
 
+    public func sendNow(
+        on descriptor: Int32, _ bytes: UnsafeRawBufferPointer, token: CompletionToken
+    ) {
+        unsafe ring.send(on: descriptor, bytes, waits: false, token: token)
+    }
+
     public func send(on descriptor: Int32, vector: SendVector, token: CompletionToken) {
         unsafe ring.send(on: descriptor, message: vector.message, token: token)
     }

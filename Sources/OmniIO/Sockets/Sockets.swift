@@ -6,9 +6,11 @@ public enum Sockets {
     /// A listening stream socket. A path that a dead daemon left behind is replaced; one on which
     /// somebody still answers is EADDRINUSE.
     public static func listen(
-        on address: SocketAddress, backlog: Int32 = 4096, mode: UInt32 = 0o660
+        on address: SocketAddress, backlog: Int32 = 4096, mode: UInt32 = 0o660,
+        packets: Bool = false
     ) throws(SystemError) -> Descriptor {
-        let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        let kind = packets ? SOCK_SEQPACKET : SOCK_STREAM
+        let type = Int32(kind.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         let raw = socket(address.family, type, 0)
         guard raw >= 0 else { throw SystemError("socket", errno) }
         let descriptor = Descriptor(raw)
@@ -20,14 +22,29 @@ public enum Sockets {
         }
         let storage = unsafe address.copyOut()
         defer { unsafe storage.deallocate() }
-        guard unsafe bind(raw, storage, address.length) == 0 else {
-            throw SystemError("bind", errno)
-        }
+        let bound = unsafe omni2_bind(raw, storage, address.length)
+        guard bound == 0 else { throw SystemError("bind", bound) }
         if case .path(let path) = address, path.hasPrefix("/"), unsafe chmod(path, mode) != 0 {
             throw SystemError("chmod", errno)
         }
         guard Glibc.listen(raw, backlog) == 0 else { throw SystemError("listen", errno) }
         return descriptor
+    }
+
+    /// The next peer that waits, nil when there is none. The descriptor does not block.
+    public static func acceptNow(_ listener: Int32) throws(SystemError) -> Int32? {
+        let peer = omni2_accept_now(listener)
+        if peer >= 0 { return peer }
+        switch -peer {
+        case EAGAIN, ECONNABORTED, EINTR: return nil
+        default: throw SystemError("accept4", peer)
+        }
+    }
+
+    /// Changes the group of a socket's path, so that its members may connect.
+    public static func setGroup(_ path: String, named group: String) throws(SystemError) {
+        let status = unsafe omni2_set_group(path, group)
+        if status < 0 { throw SystemError("chown", status) }
     }
 
     private static func removeDeadSocket(
@@ -38,13 +55,15 @@ public enum Sockets {
         guard status.st_mode & 0o170000 == 0o140000 else {
             throw SystemError("bind", EADDRINUSE)
         }
-        let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard probe >= 0 else { throw SystemError("socket", errno) }
-        defer { close(probe) }
-        let storage = unsafe address.copyOut()
-        defer { unsafe storage.deallocate() }
-        if unsafe Glibc.connect(probe, storage, address.length) == 0 {
-            throw SystemError("bind", EADDRINUSE)
+        for kind in [SOCK_STREAM, SOCK_SEQPACKET] {
+            let probe = socket(AF_UNIX, Int32(kind.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+            guard probe >= 0 else { throw SystemError("socket", errno) }
+            defer { close(probe) }
+            let storage = unsafe address.copyOut()
+            defer { unsafe storage.deallocate() }
+            if unsafe omni2_connect(probe, storage, address.length) == 0 {
+                throw SystemError("bind", EADDRINUSE)
+            }
         }
         // A failure shows at once, in bind.
         _ = unsafe unlink(path)
@@ -59,25 +78,18 @@ public enum Sockets {
     }
 
     public static func localAddress(of descriptor: Int32) -> SocketAddress? {
-        unsafe name(of: descriptor) { unsafe getsockname($0, $1, $2) }
-    }
-
-    public static func peerAddress(of descriptor: Int32) -> SocketAddress? {
-        unsafe name(of: descriptor) { unsafe getpeername($0, $1, $2) }
-    }
-
-    private static func name(
-        of descriptor: Int32,
-        _ call: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
-    ) -> SocketAddress? {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        let status = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe call(descriptor, $0, &length)
-            }
-        }
-        return status == 0 ? SocketAddress(storage, length: length) : nil
+        guard unsafe omni2_local_name(descriptor, &storage, &length) == 0 else { return nil }
+        return SocketAddress(storage, length: length)
+    }
+
+    /// Nil when the peer has gone.
+    public static func peerAddress(of descriptor: Int32) -> SocketAddress? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        guard unsafe omni2_peer_name(descriptor, &storage, &length) == 0 else { return nil }
+        return SocketAddress(storage, length: length)
     }
 
     /// Who is at the other end of a Unix socket.
@@ -94,7 +106,7 @@ public enum Sockets {
     }
 
     public static func peerCredentials(of descriptor: Int32) -> PeerCredentials? {
-        var credentials = omni2_peer()
+        var credentials = omni2_peer_identity()
         guard unsafe omni2_peer_credentials(descriptor, &credentials) == 0 else { return nil }
         return PeerCredentials(
             process: credentials.process, user: credentials.user, group: credentials.group)

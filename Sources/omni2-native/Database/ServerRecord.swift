@@ -22,8 +22,9 @@ struct ServerConfiguration: Sendable, Equatable {
     var status = "active"
     /// `http`, `sse`, `http-streamable` (`http_streamable` is read as the same) or `stdio`.
     var transport = "http-streamable"
-    /// Seconds one call may take.
-    var timeoutSeconds = 30
+    /// Seconds one call may take; the column's default means `[MCP] CallTimeoutSec=`.
+    var timeoutSeconds = standardTimeoutSeconds
+    static let standardTimeoutSeconds = 30
     /// Attempts in all when connecting.
     var maxRetries = 2
     var retryDelaySeconds = 1.0
@@ -40,6 +41,9 @@ struct ServerConfiguration: Sendable, Equatable {
         case bearer(token: String)
         case apiKey(header: String, key: String)
         case headers([Header])
+        /// There is one, and why it cannot be read (encrypted with a key we do not have). Calls fail
+        /// instead of going out without it; writing this leaves the stored value as it is.
+        case unreadable(String)
     }
 
     struct Header: Sendable, Equatable {
@@ -90,4 +94,22 @@ struct ToolRecord: Sendable, Equatable {
     var description: String?
     /// JSON text.
     var inputSchema: String
+}
+
+// Secrets never reach a log by accident: only the kind is printed.
+extension ServerConfiguration.Authentication: CustomStringConvertible {
+    var description: String {
+        switch self {
+        case .none: "none"
+        case .bearer: "bearer ***"
+        case .apiKey(let header, _): "api_key \(header): ***"
+        case .headers(let headers):
+            "custom_headers " + headers.map { "\($0.name): ***" }.joined(separator: ", ")
+        case .unreadable(let reason): "unreadable: \(reason)"
+        }
+    }
+}
+
+extension ServerConfiguration.Header: CustomStringConvertible {
+    var description: String { "\(name): ***" }
 }

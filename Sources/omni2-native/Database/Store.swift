@@ -29,6 +29,10 @@ protocol Store: AnyObject {
     func append(_ entries: [HealthLogEntry]) async throws(StoreError)
     /// Newest first.
     func healthLog(ofServer id: Int, limit: Int) async throws(StoreError) -> [HealthLogEntry]
+    /// Deletes at most `limit` entries older than `time` (microseconds since 1970 UTC), the oldest
+    /// first, and returns how many there were.
+    func pruneHealthLog(before time: Int64, limit: Int) async throws(StoreError) -> Int
+    func tools(ofServer id: Int) async throws(StoreError) -> [ToolRecord]
     func replaceTools(ofServer id: Int, with tools: [ToolRecord]) async throws(StoreError)
 
     /// `omni2_config`: JSON text by key; nil when absent or inactive.

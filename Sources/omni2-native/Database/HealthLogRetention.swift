@@ -1,0 +1,64 @@
+import OmniCore
+import OmniIO
+
+/// Deletes what is too old from the health log: each hour, in batches, so that no other statement
+/// waits long behind it.
+final class HealthLogRetention {
+    private static let batchRows = 1000
+    /// Soon after the start too: a daemon that is restarted often sweeps all the same.
+    private static let firstPause: Duration = .seconds(60)
+    private static let period: Duration = .seconds(3600)
+    private static let batchPause: Duration = .milliseconds(100)
+    private static let dayMicroseconds: Int64 = 86_400_000_000
+
+    private let io: any IO
+    private let days: Int
+    private var isStopping = false
+    private var pausing: WaitTicket?
+
+    init(_ io: any IO, days: Int) {
+        precondition(days > 0, "a health log is kept for a day at least")
+        self.io = io
+        self.days = days
+    }
+
+    func start(_ store: any Store) {
+        io.spawn {
+            await self.pause(Self.firstPause)
+            while !self.isStopping {
+                if store.state == .ready { _ = await self.sweep(store) }
+                await self.pause(Self.period)
+            }
+        }
+    }
+
+    func stop() {
+        isStopping = true
+        if let pausing { io.wake(pausing) }
+    }
+
+    /// Returns how many entries went.
+    func sweep(_ store: any Store) async -> Int {
+        let limit = Int64(io.wallMicroseconds) - Int64(days) * Self.dayMicroseconds
+        var count = 0
+        while !isStopping {
+            // What fails now is tried again in an hour: nothing depends on it.
+            guard
+                let pruned = try? await store.pruneHealthLog(
+                    before: limit, limit: Self.batchRows)
+            else { break }
+            count += pruned
+            if pruned < Self.batchRows { break }
+            await pause(Self.batchPause)
+        }
+        return count
+    }
+
+    private func pause(_ duration: Duration) async {
+        if isStopping { return }
+        let ticket = io.makeTicket()
+        pausing = ticket
+        _ = await io.wait(for: ticket, until: io.now + duration)
+        pausing = nil
+    }
+}

@@ -1,0 +1,113 @@
+import OmniCore
+import OmniIO
+
+/// The PostgreSQL engine: a pool for statements, and one connection that listens.
+///
+/// The listening connection is the measure of all: it migrates, it hears of changes within
+/// milliseconds, and when it is lost the database is away, which it notices at once.
+final class PostgresEngine: SQLEngine {
+    struct Settings: Sendable {
+        var pool = PostgresPool.Settings()
+        /// From the call to its answer, the wait for a connection included.
+        var callTimeout: Duration = .seconds(5)
+        /// Creating an index on a long history takes its time.
+        var migrationTimeout: Duration = .seconds(300)
+        /// A listener that hears nothing for so long asks whether anybody is there…
+        var silence: Duration = .seconds(10)
+        /// …and waits so long for an answer.
+        var answerTimeout: Duration = .seconds(5)
+        var retry = RetryDelay()
+        init() {}
+    }
+
+    let dialect = SQLDialect(engine: .postgresql)
+    let announcesChanges = true
+    var registryChanged: () -> Void = {}
+    var stateChanged: (StoreState) -> Void = { _ in }
+
+    private let io: any IO
+    private let settings: Settings
+    private let pool: PostgresPool
+    private var keeper: ConnectionKeeper?
+    private var listener: PostgresConnection?
+    private var wasReady = false
+
+    var state: StoreState { keeper?.state ?? .starting }
+
+    init(_ io: any IO, url: String, _ settings: Settings = Settings()) {
+        self.io = io
+        self.settings = settings
+        pool = PostgresPool(io, url: url, settings.pool)
+    }
+
+    func start() {
+        // The keeper and this hold each other: they live as long as the daemon.
+        let keeper = ConnectionKeeper(
+            io, delay: settings.retry,
+            connect: { () throws(SQLError) in try await self.connect() },
+            watch: { await self.watch() },
+            interrupt: { self.listener?.interrupt() })
+        keeper.stateChanged = { self.changed(to: $0) }
+        self.keeper = keeper
+        keeper.start()
+    }
+
+    func stop() async {
+        pool.close()
+        await keeper?.stop()
+        hangUp()
+    }
+
+    func run(_ commands: [SQLCommand]) async throws(SQLError) -> [SQLResult] {
+        guard state == .ready else { throw .connectionLost(state.absence) }
+        return try await pool.run(commands, until: io.now + settings.callTimeout)
+    }
+
+    private func changed(to state: StoreState) {
+        stateChanged(state)
+        // Nobody told us what was changed while we were away.
+        if state == .ready {
+            if wasReady { registryChanged() }
+            wasReady = true
+        }
+    }
+
+    private func connect() async throws(SQLError) {
+        let listener = try await pool.connect(until: io.now + settings.pool.connectTimeout)
+        self.listener = listener
+        do throws(SQLError) {
+            try await listener.migrate(
+                EmbeddedMigrations.postgresql, until: io.now + settings.migrationTimeout)
+            _ = try await listener.run(
+                [SQLCommand("LISTEN omni2_registry")], until: io.now + settings.callTimeout)
+        } catch {
+            hangUp()
+            throw error
+        }
+    }
+
+    /// Returns when the listening connection is lost.
+    private func watch() async -> String {
+        defer { hangUp() }
+        guard let listener else { return "connection closed" }
+        do throws(SQLError) {
+            while true {
+                let heard = try await listener.notifications(until: io.now + settings.silence)
+                if heard.isEmpty {
+                    _ = try await listener.run(
+                        [SQLCommand("SELECT 1 AS alive")], until: io.now + settings.answerTimeout)
+                } else {
+                    registryChanged()
+                }
+            }
+        } catch {
+            return error.reason
+        }
+    }
+
+    private func hangUp() {
+        listener?.close()
+        listener = nil
+        pool.dropIdle()
+    }
+}
