@@ -1,9 +1,13 @@
 #ifndef OMNI2_SHIM_LINUX_H
 #define OMNI2_SHIM_LINUX_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -45,7 +49,7 @@ static inline int omni2_open_create(const char *path, int flags, unsigned mode) 
 }
 
 /* memfd_create with MFD_CLOEXEC, which glibc declares behind _GNU_SOURCE only. */
-static inline int omni2_memfd(const char *name) {
+static inline int omni2_anonymous_file(const char *name) {
     int descriptor = (int)syscall(SYS_memfd_create, name, 1u);
     return descriptor < 0 ? -errno : descriptor;
 }
@@ -65,15 +69,30 @@ static inline int omni2_signal_descriptor(const int *signals, int count) {
 static inline void omni2_ignore_sigpipe(void) { signal(SIGPIPE, SIG_IGN); }
 
 /* The kernel's struct ucred, whose declaration glibc keeps behind _GNU_SOURCE. */
-struct omni2_peer {
+struct omni2_peer_identity {
     int process;
     unsigned user;
     unsigned group;
 };
 
-static inline int omni2_peer_credentials(int descriptor, struct omni2_peer *peer) {
+static inline int omni2_peer_credentials(int descriptor, struct omni2_peer_identity *peer) {
     socklen_t length = sizeof *peer;
     return getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, peer, &length) < 0 ? -errno : 0;
+}
+
+/* Accepts without waiting, even on a listener that blocks. */
+static inline int omni2_accept_now(int listener) {
+    struct pollfd ready = {.fd = listener, .events = POLLIN};
+    if (poll(&ready, 1, 0) <= 0) return -EAGAIN;
+    int peer = accept4(listener, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    return peer < 0 ? -errno : peer;
+}
+
+/* ESRCH: there is no such group. */
+static inline int omni2_set_group(const char *path, const char *group) {
+    struct group *entry = getgrnam(group);
+    if (!entry) return -ESRCH;
+    return chown(path, (uid_t)-1, entry->gr_gid) < 0 ? -errno : 0;
 }
 
 static inline int omni2_socket_option(int descriptor, int level, int option, int value) {

@@ -38,18 +38,10 @@ public struct EventStreamParser: ~Copyable {
     // MARK: The event given out last
 
     /// The data lines, joined by LF. May be empty.
-    @inlinable
     public func withData<Result, Failure: Error>(
         _ body: (RawSpan) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        try withDataBuffer { buffer throws(Failure) in try buffer.withBytes(body) }
-    }
-
-    @usableFromInline
-    func withDataBuffer<Result, Failure: Error>(
-        _ body: (borrowing ByteWriter) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        try body(fields.data)
+        try fields.data.withBytes(body)
     }
 
     /// "message" unless the event says otherwise.

@@ -15,6 +15,9 @@ public protocol IO: AnyObject {
     func accept(on descriptor: Int32, token: CompletionToken)
     func receive(on descriptor: Int32, token: CompletionToken)
     func send(on descriptor: Int32, _ bytes: UnsafeRawBufferPointer, token: CompletionToken)
+    /// Takes what the kernel accepts at once and completes with it, or with EAGAIN: the bytes are
+    /// not looked at after the submission that ends this turn.
+    func sendNow(on descriptor: Int32, _ bytes: UnsafeRawBufferPointer, token: CompletionToken)
     /// Gathers up to `SendVector.capacity` pieces; `vector` must stay where it is until completion.
     func send(on descriptor: Int32, vector: SendVector, token: CompletionToken)
     func close(_ descriptor: Int32)

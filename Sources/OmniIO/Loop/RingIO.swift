@@ -151,6 +151,12 @@ public final class RingIO: IO {
         unsafe ring.send(on: descriptor, bytes, token: token)
     }
 
+    public func sendNow(
+        on descriptor: Int32, _ bytes: UnsafeRawBufferPointer, token: CompletionToken
+    ) {
+        unsafe ring.send(on: descriptor, bytes, waits: false, token: token)
+    }
+
     public func send(on descriptor: Int32, vector: SendVector, token: CompletionToken) {
         unsafe ring.send(on: descriptor, message: vector.message, token: token)
     }
@@ -279,6 +285,11 @@ public final class RingIO: IO {
     public func wait(for ticket: WaitTicket, until deadline: MonotonicTime) async -> Bool {
         guard awaited.isLive(ticket.token) else { return ticket.token != .ignored }
         let outcome = unsafe await withUnsafeContinuation { continuation in
+            // A caller outside of the daemon's actor passes through the queue on its way here.
+            guard awaited.isLive(ticket.token) else {
+                return unsafe continuation.resume(
+                    returning: AwaitedOperations.Outcome(result: 0, flags: 0))
+            }
             plainWaits.insert(ticket.token)
             unsafe attach(continuation, to: ticket.token, until: deadline)
         }

@@ -84,10 +84,15 @@ struct Ring: ~Copyable {
         unsafe sqe.pointee.user_data = token.rawValue
     }
 
-    func send(on descriptor: Int32, _ bytes: UnsafeRawBufferPointer, token: CompletionToken) {
+    /// With `waits` false it takes what fits at once: MSG_DONTWAIT keeps the ring from arming a
+    /// poll, so the bytes are read during the submission and never after it.
+    func send(
+        on descriptor: Int32, _ bytes: UnsafeRawBufferPointer, waits: Bool = true,
+        token: CompletionToken
+    ) {
         let sqe = unsafe entry(token)
-        unsafe io_uring_prep_send(
-            sqe, descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+        let flags = Int32(MSG_NOSIGNAL) | (waits ? 0 : Int32(MSG_DONTWAIT))
+        unsafe io_uring_prep_send(sqe, descriptor, bytes.baseAddress, bytes.count, flags)
         unsafe sqe.pointee.user_data = token.rawValue
     }
 

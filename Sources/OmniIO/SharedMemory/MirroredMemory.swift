@@ -16,7 +16,7 @@ public final class MirroredMemory {
     public convenience init(byteCount: Int) throws(SystemError) {
         let page = sysconf(Int32(_SC_PAGESIZE))
         let rounded = (max(byteCount, 1) + page - 1) / page * page
-        let descriptor = unsafe omni2_memfd("omni2-events")
+        let descriptor = unsafe omni2_anonymous_file("omni2-events")
         guard descriptor >= 0 else { throw SystemError("memfd_create", descriptor) }
         guard ftruncate(descriptor, rounded) == 0 else {
             let code = errno

@@ -6,9 +6,11 @@ public enum Sockets {
     /// A listening stream socket. A path that a dead daemon left behind is replaced; one on which
     /// somebody still answers is EADDRINUSE.
     public static func listen(
-        on address: SocketAddress, backlog: Int32 = 4096, mode: UInt32 = 0o660
+        on address: SocketAddress, backlog: Int32 = 4096, mode: UInt32 = 0o660,
+        packets: Bool = false
     ) throws(SystemError) -> Descriptor {
-        let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        let kind = packets ? SOCK_SEQPACKET : SOCK_STREAM
+        let type = Int32(kind.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         let raw = socket(address.family, type, 0)
         guard raw >= 0 else { throw SystemError("socket", errno) }
         let descriptor = Descriptor(raw)
@@ -30,6 +32,22 @@ public enum Sockets {
         return descriptor
     }
 
+    /// The next peer that waits, nil when there is none. The descriptor does not block.
+    public static func acceptNow(_ listener: Int32) throws(SystemError) -> Int32? {
+        let peer = omni2_accept_now(listener)
+        if peer >= 0 { return peer }
+        switch -peer {
+        case EAGAIN, ECONNABORTED, EINTR: return nil
+        default: throw SystemError("accept4", peer)
+        }
+    }
+
+    /// Changes the group of a socket's path, so that its members may connect.
+    public static func setGroup(_ path: String, named group: String) throws(SystemError) {
+        let status = unsafe omni2_set_group(path, group)
+        if status < 0 { throw SystemError("chown", status) }
+    }
+
     private static func removeDeadSocket(
         _ path: String, _ address: SocketAddress
     ) throws(SystemError) {
@@ -38,13 +56,15 @@ public enum Sockets {
         guard status.st_mode & 0o170000 == 0o140000 else {
             throw SystemError("bind", EADDRINUSE)
         }
-        let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard probe >= 0 else { throw SystemError("socket", errno) }
-        defer { close(probe) }
-        let storage = unsafe address.copyOut()
-        defer { unsafe storage.deallocate() }
-        if unsafe Glibc.connect(probe, storage, address.length) == 0 {
-            throw SystemError("bind", EADDRINUSE)
+        for kind in [SOCK_STREAM, SOCK_SEQPACKET] {
+            let probe = socket(AF_UNIX, Int32(kind.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+            guard probe >= 0 else { throw SystemError("socket", errno) }
+            defer { close(probe) }
+            let storage = unsafe address.copyOut()
+            defer { unsafe storage.deallocate() }
+            if unsafe Glibc.connect(probe, storage, address.length) == 0 {
+                throw SystemError("bind", EADDRINUSE)
+            }
         }
         // A failure shows at once, in bind.
         _ = unsafe unlink(path)
@@ -94,7 +114,7 @@ public enum Sockets {
     }
 
     public static func peerCredentials(of descriptor: Int32) -> PeerCredentials? {
-        var credentials = omni2_peer()
+        var credentials = omni2_peer_identity()
         guard unsafe omni2_peer_credentials(descriptor, &credentials) == 0 else { return nil }
         return PeerCredentials(
             process: credentials.process, user: credentials.user, group: credentials.group)

@@ -70,14 +70,23 @@ final class Connection {
         markDirty()
     }
 
-    func send(_ bytes: [UInt8]) { send(unsafe bytes.span.bytes) }
+    func send(_ bytes: [UInt8]) { bytes.withRawSpan { send($0) } }
 
-    /// Sends memory that outlives the send without copying it; only while `isIdle`.
+    /// Queues what `write` appends, at most `count` bytes.
+    func send(reserving count: Int, _ write: (inout ByteWriter) -> Void) {
+        guard isOpen else { return }
+        outbox.append(reserving: count, write)
+        markDirty()
+    }
+
+    /// Sends as much of `bytes` as the kernel takes at once, without copying and without waiting:
+    /// the memory is not looked at after this turn's submission. Only while `isIdle`. The
+    /// conversation is told by `flown` how much went.
     func fly(_ bytes: UnsafeRawBufferPointer) {
         precondition(isIdle, "a window flies alone")
         isSending = true
         isFlyingShared = true
-        unsafe io.send(on: descriptor, bytes, token: token(.send))
+        unsafe io.sendNow(on: descriptor, bytes, token: token(.send))
     }
 
     /// Sends what is queued, then closes in order.
@@ -160,12 +169,12 @@ final class Connection {
         isSending = false
         if case .closed = stage {
             retireIfQuiet()
+        } else if isFlyingShared, completion.result >= 0 || completion.result == -Code.wouldBlock {
+            isFlyingShared = false
+            conversation.flown(max(0, Int(completion.result)), on: self)
+            flush()
         } else if completion.result < 0 {
             abort()
-        } else if isFlyingShared {
-            isFlyingShared = false
-            conversation.flown(Int(completion.result), on: self)
-            flush()
         } else if let rest = unsafe outbox.landed(Int(completion.result)) {
             isSending = true
             unsafe io.send(on: descriptor, rest, token: token(.send))
@@ -223,9 +232,10 @@ final class Connection {
         kind.token(handle.generation, handle.slot)
     }
 
-    /// errno values a receive ends with (asm-generic/errno.h).
+    /// errno values an operation ends with (asm-generic/errno.h).
     private enum Code {
         static let interrupted: Int32 = 4
+        static let wouldBlock: Int32 = 11
         static let noBuffers: Int32 = 105
         static let cancelled: Int32 = 125
     }

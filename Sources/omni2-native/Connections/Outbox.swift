@@ -22,11 +22,17 @@ struct Outbox: ~Copyable {
     }
 
     mutating func append(_ bytes: RawSpan) {
-        var writer = gathering.take() ?? ByteWriter(capacity: max(1024, bytes.byteCount))
-        if writer.remaining < bytes.byteCount {
-            writer.grow(to: max(writer.capacity * 2, writer.count + bytes.byteCount))
+        append(reserving: bytes.byteCount) { $0.append(bytes) }
+    }
+
+    /// `write` appends at most `count` bytes.
+    mutating func append(reserving count: Int, _ write: (inout ByteWriter) -> Void) {
+        var writer = gathering.take() ?? ByteWriter(capacity: max(1024, count))
+        if writer.remaining < count {
+            writer.grow(to: max(writer.capacity * 2, writer.count + count))
         }
-        writer.append(bytes)
+        write(&writer)
+        precondition(!writer.hasOverflowed, "more was written than reserved")
         gatheredBytes = writer.count
         gathering = consume writer
     }

@@ -1,0 +1,70 @@
+internal import CShims.Cache
+
+/// How much memory the cache may take: half of what the cgroup allows.
+///
+/// Growing beyond `memory.max` does not fail, it gets the daemon killed; so the limit is asked
+/// before each step. Where there is no cgroup limit, only the configured size binds.
+struct MemoryLimit {
+    /// After a refusal the kernel is not asked again for this long.
+    private static let pause: UInt64 = 1_000_000_000
+
+    private let directories: [String]
+    private var refusedUntil: UInt64 = 0
+
+    init() {
+        self.init(directories: Self.ownDirectories())
+    }
+
+    /// Every directory has `memory.max` and `memory.current`; the tightest one decides.
+    init(directories: [String]) {
+        self.directories = directories
+    }
+
+    /// Whether `more` bytes may be taken by somebody who already holds `held` bytes of them.
+    func allows(_ more: Int, beyond held: Int, at now: UInt64) -> Bool {
+        guard now >= refusedUntil else { return false }
+        for directory in directories {
+            guard let max = Self.number(in: directory + "/memory.max") else { continue }
+            if held + more > max / 2 { return false }
+            if let current = Self.number(in: directory + "/memory.current"),
+                current + more > max - max / 16
+            {
+                return false
+            }
+        }
+        return true
+    }
+
+    mutating func refused(at now: UInt64) {
+        refusedUntil = now + Self.pause
+    }
+
+    /// The process's cgroup and all above it that carry a limit now.
+    private static func ownDirectories() -> [String] {
+        guard let text = contents(of: "/proc/self/cgroup"),
+            let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::") })
+        else { return [] }
+        var path = String(line.dropFirst(3))
+        var found: [String] = []
+        while true {
+            let directory = "/sys/fs/cgroup" + (path == "/" ? "" : path)
+            if contents(of: directory + "/memory.max") != nil { found.append(directory) }
+            guard let slash = path.lastIndex(of: "/"), path != "/", !path.isEmpty else { break }
+            path = String(path[..<slash])
+        }
+        return found
+    }
+
+    /// Nothing for "max" and for what cannot be read: no limit is known.
+    private static func number(in path: String) -> Int? {
+        contents(of: path).flatMap { Int($0.prefix { $0.isNumber }) }
+    }
+
+    private static func contents(of path: String) -> String? {
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = unsafe bytes.withUnsafeMutableBytes {
+            unsafe omni2_read_file(path, $0.baseAddress, $0.count)
+        }
+        return count < 0 ? nil : String(decoding: bytes[..<count], as: UTF8.self)
+    }
+}

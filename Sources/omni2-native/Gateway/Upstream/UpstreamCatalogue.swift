@@ -1,0 +1,46 @@
+/// What one MCP server offers: the lists of its last listing, item by item in the server's bytes.
+struct UpstreamCatalogue: Sendable, Equatable {
+    /// One tool, prompt, resource or resource template.
+    struct Item: Sendable, Equatable {
+        /// A tool's or prompt's name; a resource's `uri`; a template's `uriTemplate`.
+        var name: String
+        /// The object as the server wrote it.
+        var json: [UInt8]
+        /// All nil but for tools.
+        var annotations = Annotations()
+    }
+
+    /// Hints of a tool. Untrusted: they may veto caching, never allow it.
+    struct Annotations: Sendable, Equatable {
+        var readOnly: Bool?
+        var destructive: Bool?
+        var idempotent: Bool?
+        var openWorld: Bool?
+    }
+
+    var tools: [Item] = []
+    var prompts: [Item] = []
+    var resources: [Item] = []
+    var resourceTemplates: [Item] = []
+
+    /// The `serverInfo` and `capabilities` objects as the server wrote them.
+    var serverInfo: [UInt8] = Array("{}".utf8)
+    var capabilities: [UInt8] = Array("{}".utf8)
+    var instructions: String?
+    var protocolVersion = ""
+    /// Rises with every connection and every change of a list; never repeats in one process.
+    var epoch: UInt64 = 0
+
+    /// Whether the lists are the same, whatever the epoch.
+    func offersSame(as other: Self) -> Bool {
+        var other = other
+        other.epoch = epoch
+        return self == other
+    }
+}
+
+/// What a health check found.
+struct UpstreamCheck: Sendable, Equatable {
+    var toolCount: Int
+    var responseTime: Duration
+}
