@@ -86,12 +86,13 @@ public final class HTTPClient {
     ///
     /// - Throws: any `HTTPClientError`; a status of any kind is a response, not an error.
     public func send(
-        _ request: HTTPClientRequest, until deadline: MonotonicTime
+        _ request: HTTPClientRequest, until deadline: MonotonicTime,
+        cancellation: HTTPCancellation? = nil
     ) async throws(HTTPClientError) -> HTTPClientResponse {
         var request = request
         var redirects = 0
         while true {
-            let transfer = try await exchange(request, until: deadline)
+            let transfer = try await exchange(request, until: deadline, cancellation)
             guard redirects < Self.redirectsMax,
                 let target = await redirect(of: transfer, for: request, until: deadline)
             else { return HTTPClientResponse(transfer, client: self) }
@@ -105,9 +106,10 @@ public final class HTTPClient {
     }
 
     private func exchange(
-        _ request: HTTPClientRequest, until deadline: MonotonicTime
+        _ request: HTTPClientRequest, until deadline: MonotonicTime,
+        _ cancellation: HTTPCancellation?
     ) async throws(HTTPClientError) -> HTTPTransfer {
-        if isClosed { throw .cancelled }
+        if isClosed || cancellation?.isCancelled == true { throw .cancelled }
         guard transfers.count < settings.transfersMax else { throw .limitReached }
         let transfer = unsafe HTTPTransfer(
             easy: try takeHandle(), io: io, isRepeatable: request.isRepeatable)
@@ -118,6 +120,7 @@ public final class HTTPClient {
             throw error
         }
         begin(transfer)
+        cancellation?.action = { self.end(transfer, .cancelled) }
         while transfer.state == .waitingForHead {
             if await transfer.change(until: deadline) { continue }
             let phase = phase(of: transfer)
@@ -187,7 +190,9 @@ public final class HTTPClient {
 
     /// Takes a transfer out of libcurl, finished or not.
     func end(_ transfer: HTTPTransfer, _ error: HTTPClientError?) {
-        guard transfers.removeValue(forKey: transfer.key) != nil else { return }
+        // The handle of a transfer that has ended may be another one's by now.
+        guard transfers[transfer.key] === transfer else { return }
+        transfers[transfer.key] = nil
         statistics.connectionsOpened += max(
             0, unsafe omni2_curl_long_info(transfer.easy, CURLINFO_NUM_CONNECTS))
         if error != nil && error != .cancelled { statistics.failures += 1 }

@@ -74,3 +74,18 @@ public final class HTTPClientResponse {
         client.discard(transfer, until: deadline)
     }
 }
+
+/// Ends a request from outside of the task that waits for it: before its response, or during it.
+public final class HTTPCancellation {
+    public private(set) var isCancelled = false
+    /// What the request under way wants done.
+    var action: (() -> Void)?
+
+    public init() {}
+
+    public func cancel() {
+        isCancelled = true
+        action?()
+        action = nil
+    }
+}

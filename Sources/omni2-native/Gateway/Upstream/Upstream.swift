@@ -4,32 +4,52 @@ import OmniIO
 /// One registered MCP server as we see it: a session that is opened, asked, watched and closed.
 ///
 /// Long-lived: it outlasts sessions. Any number of tasks may call at the same time; each call ends
-/// by its answer, its deadline or the loss of the session, and never twice.
+/// by its answer, its deadline or the loss of the session, and never twice. The server's messages
+/// arrive in `UpstreamMessages`, its lists are read in `UpstreamListing`.
 final class Upstream {
     private(set) var record: ServerRecord
     var name: String { record.name }
-    private(set) var isConnected = false
-    private(set) var catalogue = UpstreamCatalogue()
+    var isConnected = false
+    var catalogue = UpstreamCatalogue()
     /// The lists changed while connected.
     var catalogueChanged: (Upstream) -> Void = { _ in }
     /// The session was lost outside of a call.
     var disconnected: (Upstream, UpstreamError) -> Void = { _, _ in }
+    /// What else the server says by itself: method and raw params.
+    var notified: (Upstream, String, [UInt8]) -> Void = { _, _, _ in }
 
-    private let io: any IO
+    let io: any IO
+    let deadlines: UpstreamDeadlines
+    let log: Log
     private let http: HTTPClient
-    private let deadlines: UpstreamDeadlines
-    private let log: (UpstreamNotice) -> Void
+    private let environment: Environment
+    var calls = UpstreamCalls()
+    var transport: (any UpstreamTransport)?
+    private(set) var session = MCPClientSession(verdict: .handshake)
+    /// Rises with every handshake: who finds it changed need not renew the session again.
+    private var sessionNumber: UInt64 = 0
+    /// Rises with every `connect` and `close`: who finds it changed has been overtaken.
+    private var connection: UInt64 = 0
+    private var connecting: Promise<Result<Void, UpstreamError>>?
+    private var renewing: Promise<Result<Void, UpstreamError>>?
+    var epoch: UInt64 = 0
+    var statistics = UpstreamStatistics()
+    /// Lists are being read because the server said that they changed; and whether it said so again.
+    var isRefreshing = false
+    var mustRefreshAgain = false
 
+    /// `environment` is what a child may inherit from.
     init(
         record: ServerRecord, io: any IO, http: HTTPClient,
-        deadlines: UpstreamDeadlines = UpstreamDeadlines(),
-        log: @escaping (UpstreamNotice) -> Void = { _ in }
+        deadlines: UpstreamDeadlines = UpstreamDeadlines(), environment: Environment = [:],
+        log: Log
     ) {
         self.record = record
         self.io = io
         self.http = http
         self.deadlines = deadlines
-        self.log = log
+        self.environment = environment
+        self.log = log.with(["mcp": record.name])
     }
 
     /// Takes a changed row of the registry. True when the session must be opened anew for it.
@@ -38,32 +58,356 @@ final class Upstream {
         return record.configuration != self.record.configuration
     }
 
-    /// Opens the transport, shakes hands and lists everything.
+    // MARK: Connecting
+
+    /// Opens the transport, shakes hands and lists everything. A session that was open is closed
+    /// first; who comes while another is connecting shares the outcome.
     func connect(until deadline: MonotonicTime) async throws(UpstreamError) {
-        throw .notConnected
+        if let connecting {
+            guard let outcome = await connecting.value(until: deadline) else {
+                throw .timedOut("connecting")
+            }
+            return try outcome.get()
+        }
+        let promise = Promise<Result<Void, UpstreamError>>(io)
+        connecting = promise
+        let outcome = await attempt(until: deadline)
+        connecting = nil
+        promise.fulfil(outcome)
+        try outcome.get()
     }
 
-    /// Ping and `tools/list`, timed.
+    private func attempt(until deadline: MonotonicTime) async -> Result<Void, UpstreamError> {
+        connection += 1
+        let mine = connection
+        await dropTransport(.stopped, until: deadline)
+        do throws(UpstreamError) {
+            try await open(until: deadline)
+            var found = try await listAll(until: deadline)
+            guard mine == connection else { throw .stopped }
+            epoch += 1
+            found.epoch = epoch
+            catalogue = found
+            isConnected = true
+            transport?.listen()
+            return .success(())
+        } catch {
+            if mine == connection { await dropTransport(error, until: io.now + deadlines.stop) }
+            return .failure(mine == connection ? error : .stopped)
+        }
+    }
+
+    private func open(until deadline: MonotonicTime) async throws(UpstreamError) {
+        let address = try UpstreamAddress(record.configuration, environment: environment)
+        switch address {
+        case .child(let command):
+            try await open(
+                ChildTransport(command, io: io, deadlines: deadlines), until: deadline)
+        case .eventStream(let url): try await openEventStream(url, until: deadline)
+        case .http(let url):
+            let transport = HTTPTransport(
+                url: url, headers: record.configuration.authentication.headers, io: io,
+                http: http, deadlines: deadlines)
+            do throws(UpstreamError) {
+                try await open(transport, until: deadline)
+            } catch {
+                guard [400, 404, 405].contains(transport.refusedStatus) else { throw error }
+                await dropTransport(error, until: deadline)
+                do throws(UpstreamError) {
+                    try await openEventStream(url, until: deadline)
+                } catch {
+                    // What the current form said is the better explanation.
+                    throw .transport("HTTP \(transport.refusedStatus ?? 0) to initialize")
+                }
+            }
+        }
+    }
+
+    private func openEventStream(_ url: String, until deadline: MonotonicTime)
+        async throws(UpstreamError)
+    {
+        let transport = EventStreamTransport(
+            url: url, headers: record.configuration.authentication.headers, io: io, http: http,
+            deadlines: deadlines)
+        try await open(transport, until: deadline)
+    }
+
+    private func open(
+        _ transport: any UpstreamTransport, until deadline: MonotonicTime
+    ) async throws(UpstreamError) {
+        self.transport = transport
+        transport.sink = self
+        try await transport.open(until: min(deadline, io.now + deadlines.connect))
+        try await shakeHands(transport, until: min(deadline, io.now + deadlines.handshake))
+    }
+
+    private func shakeHands(
+        _ transport: any UpstreamTransport, until deadline: MonotonicTime
+    ) async throws(UpstreamError) {
+        session = MCPClientSession(verdict: .handshake)
+        _ = session.start()
+        let call = UpstreamCall(
+            id: calls.nextID(), method: "initialize", isRepeatable: true, io: io)
+        let params = MCPClientSession.initializeParams(
+            client: MCPPeer(name: "omni2-native", version: Main.version), capabilities: [])
+        let (bytes, message) = try await perform(call, params, over: transport, until: deadline)
+        let action = unsafe session.initializeAnswered(message, in: bytes.span.bytes)
+        guard action == .sendInitialized, let result = message.payload else {
+            throw refusal(bytes, message)
+        }
+        catalogue = UpstreamCatalogue(initialize: result, in: bytes)
+        transport.protocolVersion = catalogue.protocolVersion
+        var initialized: [UInt8] = []
+        RPCWriter.notification(method: "notifications/initialized", params: nil, to: &initialized)
+        try await transport.send(initialized, until: deadline)
+        _ = session.initializedSent()
+        catalogue.instructions = session.instructions
+        sessionNumber += 1
+    }
+
+    private func refusal(_ bytes: [UInt8], _ message: RPCMessage) -> UpstreamError {
+        if case .rpc(let code, let text, _) = UpstreamError(answer: message, in: bytes) {
+            return .protocolViolation("initialize was refused: \(text) (\(code))")
+        }
+        if session.state == .closed(.unsupportedVersion) {
+            return .protocolViolation("no protocol version in common")
+        }
+        return .protocolViolation("the answer to initialize is not one")
+    }
+
+    // MARK: Asking
+
+    /// Ping and `tools/list`, timed. Changed tools are taken over.
     func check(until deadline: MonotonicTime) async throws(UpstreamError) -> UpstreamCheck {
-        throw .notConnected
+        guard isConnected else { throw .notConnected }
+        let start = io.now
+        do throws(UpstreamError) {
+            _ = try await request("ping", paramsJSON: nil, until: deadline)
+        } catch {
+            // A server that does not know ping has answered all the same.
+            guard case .rpc = error else { throw error }
+        }
+        let tools = try await list(.tools, until: deadline)
+        let elapsed = io.now - start
+        if isConnected, tools != catalogue.tools { takeOver { $0.tools = tools } }
+        return UpstreamCheck(toolCount: tools.count, responseTime: elapsed)
     }
 
     /// The raw `result` object, as it came. `meta` is merged into `params._meta`; the progress
     /// token is ours, and `progress` receives the raw params of each notification.
+    ///
+    /// - Throws: `rpc` when the server refused the call; a tool's own failure is a result with
+    ///   `isError`. `stopped` after a cancellation.
     func callTool(
         _ name: String, argumentsJSON: [UInt8], meta: [UInt8]?, until deadline: MonotonicTime,
-        progress: (([UInt8]) -> Void)? = nil
+        progress: (([UInt8]) -> Void)? = nil, cancellation: UpstreamCancellation? = nil
     ) async throws(UpstreamError) -> [UInt8] {
-        throw .notConnected
+        let tool = catalogue.tools.first { $0.name == name }
+        let options = CallOptions(
+            isRepeatable: tool?.annotations.saidReadOnly == true, progress: progress,
+            cancellation: cancellation)
+        return try await exchange("tools/call", options, until: deadline) { id in
+            UpstreamParams.toolCall(
+                name, argumentsJSON, meta: meta, progressToken: progress == nil ? nil : id)
+        }
     }
 
     /// Any other method. The raw `result` object, as it came.
     func request(
-        _ method: String, paramsJSON: [UInt8]?, until deadline: MonotonicTime
+        _ method: String, paramsJSON: [UInt8]?, until deadline: MonotonicTime,
+        cancellation: UpstreamCancellation? = nil
     ) async throws(UpstreamError) -> [UInt8] {
-        throw .notConnected
+        let known = MCPMethod(name: method)
+        let options = CallOptions(
+            isRepeatable: known?.isRepeatable ?? false, progress: nil, cancellation: cancellation)
+        return try await exchange(method, options, until: deadline) { _ in paramsJSON }
+    }
+
+    private struct CallOptions {
+        var isRepeatable: Bool
+        var progress: (([UInt8]) -> Void)?
+        var cancellation: UpstreamCancellation?
+    }
+
+    /// One request and its answer. A session the server has forgotten is renewed once: it refused
+    /// the request without looking at it, so sending it again cannot do anything twice.
+    private func exchange(
+        _ method: String, _ options: CallOptions, until deadline: MonotonicTime,
+        _ params: (Int64) -> [UInt8]?
+    ) async throws(UpstreamError) -> [UInt8] {
+        var mayRenew = true
+        while true {
+            try await sessionIsThere(until: deadline)
+            guard let transport else { throw .notConnected }
+            if options.cancellation?.reason != nil { throw .stopped }
+            let number = sessionNumber
+            let call = UpstreamCall(
+                id: calls.nextID(), method: method, isRepeatable: options.isRepeatable, io: io,
+                progress: options.progress)
+            options.cancellation?.action = { [weak self] in self?.cancel(call, $0) }
+            do throws(UpstreamError) {
+                let (bytes, message) = try await perform(
+                    call, params(call.id), over: transport, until: deadline)
+                if let error = UpstreamError(answer: message, in: bytes) { throw error }
+                return message.result(in: bytes)
+            } catch {
+                guard error == .sessionExpired, mayRenew else { throw error }
+                mayRenew = false
+                try await renew(after: number, until: deadline)
+            }
+        }
+    }
+
+    /// Waits for a renewal under way; requests sent meanwhile would belong to no session.
+    private func sessionIsThere(until deadline: MonotonicTime) async throws(UpstreamError) {
+        if let renewing {
+            guard let outcome = await renewing.value(until: deadline) else {
+                throw .timedOut("renewing the session")
+            }
+            try outcome.get()
+        }
+        // Lists are read before the connection counts as one.
+        guard isConnected || connecting != nil else { throw .notConnected }
+    }
+
+    /// Sends and waits. The call is out of the table afterwards, however it ended.
+    private func perform(
+        _ call: UpstreamCall, _ params: [UInt8]?, over transport: any UpstreamTransport,
+        until deadline: MonotonicTime
+    ) async throws(UpstreamError) -> ([UInt8], RPCMessage) {
+        guard calls.count < deadlines.pendingMax else { throw .overloaded }
+        calls.add(call)
+        defer { calls.remove(call) }
+        do throws(UpstreamError) {
+            try await transport.send(
+                UpstreamParams.request(call.id, call.method, params), for: call, until: deadline)
+        } catch {
+            // What ended the call explains more than what became of its request.
+            if case .failed(let reason)? = call.outcome { throw reason }
+            if case .answered(let bytes, let message)? = call.outcome { return (bytes, message) }
+            if case .timedOut = error {
+                announceCancellation(of: call, "timed out")
+                throw .timedOut(call.method)
+            }
+            throw error
+        }
+        switch await call.outcome(until: deadline) {
+        case .answered(let bytes, let message): return (bytes, message)
+        case .failed(let error): throw error
+        case nil:
+            announceCancellation(of: call, "timed out")
+            throw .timedOut(call.method)
+        }
+    }
+
+    private func cancel(_ call: UpstreamCall, _ reason: String) {
+        guard !call.hasEnded else { return }
+        calls.remove(call)
+        call.end(.failed(.stopped))
+        announceCancellation(of: call, reason)
+    }
+
+    /// Tells the server, in the background, that nobody waits any more.
+    private func announceCancellation(of call: UpstreamCall, _ reason: String) {
+        guard call.method != "initialize", let transport else { return }
+        let message = UpstreamParams.cancelled(call.id, reason)
+        post(message, over: transport)
+    }
+
+    /// Sends what nobody waits for.
+    func post(_ message: [UInt8], over transport: any UpstreamTransport) {
+        io.spawn { [io, log] in
+            do throws(UpstreamError) {
+                try await transport.send(message, until: io.now + .seconds(5))
+            } catch {
+                log.debug("could not send a notification, ignoring", fields: ["error": "\(error)"])
+            }
+        }
+    }
+
+    // MARK: Losing and renewing
+
+    private func renew(
+        after number: UInt64, until deadline: MonotonicTime
+    ) async throws(UpstreamError) {
+        if sessionNumber != number { return }
+        if renewing != nil { return try await sessionIsThere(until: deadline) }
+        guard let transport, transport.forgetSession() else {
+            endSession(.sessionExpired)
+            throw .sessionExpired
+        }
+        let promise = Promise<Result<Void, UpstreamError>>(io)
+        renewing = promise
+        // The session is everybody's: one caller's short deadline must not decide about it.
+        let limit = io.now + deadlines.handshake
+        let before = catalogue
+        var outcome = Result<Void, UpstreamError>.success(())
+        do throws(UpstreamError) {
+            try await shakeHands(transport, until: limit)
+        } catch {
+            outcome = .failure(error)
+        }
+        renewing = nil
+        if case .failure(let error) = outcome {
+            catalogue = before
+            endSession(error)
+        } else if self.transport === transport {
+            keepLists(of: before)
+            log.info("session renewed after the server forgot it")
+            transport.listen()
+            refresh()
+        }
+        promise.fulfil(outcome)
+        try outcome.get()
+    }
+
+    /// The lists stay until they are read again, under a new epoch.
+    private func keepLists(of before: UpstreamCatalogue) {
+        epoch += 1
+        catalogue.epoch = epoch
+        catalogue.tools = before.tools
+        catalogue.prompts = before.prompts
+        catalogue.resources = before.resources
+        catalogue.resourceTemplates = before.resourceTemplates
+    }
+
+    func sessionWasForgotten() {
+        let number = sessionNumber
+        io.spawn { [weak self] in
+            guard let self, self.isConnected else { return }
+            do throws(UpstreamError) {
+                try await self.renew(after: number, until: self.io.now + self.deadlines.handshake)
+            } catch {
+                // `disconnected` has been called with it.
+            }
+        }
+    }
+
+    /// The session is over by itself: calls end, and the coordinator hears of it.
+    func endSession(_ error: UpstreamError) {
+        calls.failAll(error)
+        let old = transport
+        transport = nil
+        old?.sink = nil
+        if let old { io.spawn { [io] in await old.close(until: io.now + .seconds(2)) } }
+        guard isConnected else { return }
+        isConnected = false
+        disconnected(self, error)
     }
 
     /// Ends the session and the child; calls in flight end with `stopped`.
-    func close(until deadline: MonotonicTime) async {}
+    func close(until deadline: MonotonicTime) async {
+        connection += 1
+        await dropTransport(.stopped, until: deadline)
+    }
+
+    private func dropTransport(_ error: UpstreamError, until deadline: MonotonicTime) async {
+        isConnected = false
+        session.stop()
+        let old = transport
+        transport = nil
+        old?.sink = nil
+        calls.failAll(error)
+        await old?.close(until: deadline)
+    }
 }

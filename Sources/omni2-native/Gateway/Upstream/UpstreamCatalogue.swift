@@ -1,3 +1,5 @@
+import OmniCore
+
 /// What one MCP server offers: the lists of its last listing, item by item in the server's bytes.
 struct UpstreamCatalogue: Sendable, Equatable {
     /// One tool, prompt, resource or resource template.
@@ -6,16 +8,8 @@ struct UpstreamCatalogue: Sendable, Equatable {
         var name: String
         /// The object as the server wrote it.
         var json: [UInt8]
-        /// All nil but for tools.
-        var annotations = Annotations()
-    }
-
-    /// Hints of a tool. Untrusted: they may veto caching, never allow it.
-    struct Annotations: Sendable, Equatable {
-        var readOnly: Bool?
-        var destructive: Bool?
-        var idempotent: Bool?
-        var openWorld: Bool?
+        /// Hints of a tool; nothing said for other items.
+        var annotations = ToolAnnotations()
     }
 
     var tools: [Item] = []

@@ -22,10 +22,3 @@ struct UpstreamDeadlines: Sendable, Equatable {
     /// Items of one list, as above.
     var itemsMax = 10_000
 }
-
-/// What the journal should know. The daemon adds `SERVICE=Gateway` and `MCP=`.
-struct UpstreamNotice: Sendable, Equatable {
-    enum Level: Sendable { case debug, info, warning }
-    var level: Level
-    var text: String
-}

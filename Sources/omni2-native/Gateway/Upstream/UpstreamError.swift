@@ -17,13 +17,15 @@ enum UpstreamError: Error, Sendable, Equatable {
     case tooLarge(limit: Int)
     /// No session: `connect` has not succeeded, or the session was lost.
     case notConnected
-    /// `close` ended the call.
+    /// As many calls as allowed are waiting already.
+    case overloaded
+    /// `close` or a cancellation ended the call.
     case stopped
 
     var countsAsFailure: Bool {
         switch self {
         case .transport, .timedOut, .sessionExpired, .protocolViolation: true
-        case .rpc, .tooLarge, .notConnected, .stopped: false
+        case .rpc, .tooLarge, .notConnected, .overloaded, .stopped: false
         }
     }
 }
@@ -38,6 +40,7 @@ extension UpstreamError: CustomStringConvertible {
         case .protocolViolation(let text): "protocol violation: \(text)"
         case .tooLarge(let limit): "the answer is longer than \(limit) bytes"
         case .notConnected: "not connected"
+        case .overloaded: "too many calls at one time"
         case .stopped: "stopped"
         }
     }

@@ -1,0 +1,56 @@
+import OmniCore
+import OmniIO
+
+/// How messages travel to a server and back: HTTP, the older event stream, or a child process.
+///
+/// A transport knows nothing of MCP but its framing. It lives from `open` to `close`, once.
+protocol UpstreamTransport: AnyObject {
+    /// Who is told of what arrives; nil once the transport is out of use.
+    var sink: (any UpstreamSink)? { get set }
+    /// Goes into a header of every request, where the transport has headers.
+    var protocolVersion: String? { get set }
+
+    func open(until deadline: MonotonicTime) async throws(UpstreamError)
+    /// Sends a request. May return before the answer, which comes by the sink; where answers are
+    /// bound to their requests it returns after it, and throws when there will be none.
+    func send(
+        _ message: [UInt8], for call: UpstreamCall, until deadline: MonotonicTime
+    ) async throws(UpstreamError)
+    /// Sends a notification or an answer of ours.
+    func send(_ message: [UInt8], until deadline: MonotonicTime) async throws(UpstreamError)
+    /// The handshake is done: begin to listen for what belongs to no request.
+    func listen()
+    /// Prepares for a second handshake after the server forgot the session; false where only a new
+    /// transport helps.
+    func forgetSession() -> Bool
+    /// Ends the session at the server, and a child with it.
+    func close(until deadline: MonotonicTime) async
+}
+
+/// Where a transport delivers.
+protocol UpstreamSink: AnyObject {
+    /// One JSON-RPC message, or a batch.
+    func received(_ message: [UInt8])
+    /// A message was left out because of its length; how it began.
+    func receivedTooLong(_ prefix: [UInt8])
+    /// Something that is not a message, where only messages may be.
+    func receivedGarbage(_ line: [UInt8])
+    /// What the server says for people, on its error output.
+    func receivedErrorOutput(_ line: [UInt8])
+    /// The session has ended by itself.
+    func lost(_ error: UpstreamError)
+}
+
+extension UpstreamError {
+    init(_ error: HTTPClientError) {
+        switch error {
+        case .timedOut(.connect): self = .timedOut("connecting")
+        case .timedOut: self = .timedOut("waiting for the answer")
+        case .tooLarge(let bytesMax): self = .tooLarge(limit: bytesMax)
+        case .cancelled: self = .stopped
+        case .limitReached: self = .overloaded
+        case .protocolError: self = .protocolViolation("\(error)")
+        case .invalidRequest, .connectFailed, .tlsFailed, .reset: self = .transport("\(error)")
+        }
+    }
+}
