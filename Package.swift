@@ -19,6 +19,7 @@ let package = Package(
     products: [
         .executable(name: "omni2-native", targets: ["omni2-native"]),
         .executable(name: "omni2ctl", targets: ["omni2ctl"]),
+        .library(name: "Omni2Cache", targets: ["Omni2Cache"]),
     ],
     targets: [
         .target(
@@ -35,9 +36,23 @@ let package = Package(
             name: "omni2-native", dependencies: ["OmniCore", "OmniIO"], swiftSettings: strict),
         .executableTarget(
             name: "omni2ctl", dependencies: ["OmniCore", "OmniIO"], swiftSettings: strict),
+        // For other programs: reads the daemon's cache, links nothing of the daemon.
+        .target(
+            name: "COmni2Cache", path: "clients/c",
+            exclude: [
+                "Makefile", "omni2cache.map", "omni2cache.pc.in", "examples", "omni2-cache.c",
+            ],
+            sources: ["omni2cache.c"], publicHeadersPath: "include"),
+        .target(name: "Omni2Cache", dependencies: ["COmni2Cache"], swiftSettings: strict),
+        .target(name: "CacheTestSupport", path: "Tests/cache/support"),
+        .executableTarget(
+            name: "CacheTestWriter",
+            dependencies: ["OmniCore", "OmniIO", "CShims", "CacheTestSupport"],
+            path: "Tests/cache/writer", swiftSettings: strict),
         .testTarget(name: "OmniCoreTests", dependencies: ["OmniCore"], swiftSettings: strict),
         .testTarget(
-            name: "OmniIOTests", dependencies: ["OmniIO", "OmniCore"], swiftSettings: strict),
+            name: "OmniIOTests", dependencies: ["OmniIO", "OmniCore", "Omni2Cache"],
+            swiftSettings: strict),
         .testTarget(
             name: "DaemonTests", dependencies: ["omni2-native", "OmniIO", "OmniCore"],
             swiftSettings: strict),

@@ -121,18 +121,7 @@ public struct JSONCanonicalizer: Sendable {
     private static func isExact(
         _ value: ByteRange, as double: Double, in bytes: RawSpan
     ) -> Bool {
-        var significant = 0
-        var trailingZeros = 0
-        for index in value.offset..<value.end {
-            let byte = bytes[index]
-            if byte | 0x20 == UInt8(ascii: "e") { break }
-            if byte == UInt8(ascii: "0") {
-                if significant > 0 { trailingZeros += 1 }
-            } else if byte > UInt8(ascii: "0"), byte <= UInt8(ascii: "9") {
-                significant += trailingZeros + 1
-                trailingZeros = 0
-            }
-        }
+        let significant = JSONNumber.significantDigits(value, in: bytes)
         if significant == 0 { return true }
         return significant <= 15 && double.magnitude > 1e-290 && double.magnitude < 1e290
     }

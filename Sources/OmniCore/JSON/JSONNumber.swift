@@ -10,6 +10,23 @@ enum JSONNumber {
         return true
     }
 
+    /// Digits between the first and the last that is not zero, both included.
+    static func significantDigits(_ value: ByteRange, in bytes: RawSpan) -> Int {
+        var significant = 0
+        var trailingZeros = 0
+        for index in value.offset..<value.end {
+            let byte = bytes[index]
+            if byte | 0x20 == UInt8(ascii: "e") { break }
+            if byte == UInt8(ascii: "0") {
+                if significant > 0 { trailingZeros += 1 }
+            } else if byte > UInt8(ascii: "0"), byte <= UInt8(ascii: "9") {
+                significant += trailingZeros + 1
+                trailingZeros = 0
+            }
+        }
+        return significant
+    }
+
     static func int(_ value: ByteRange, in bytes: RawSpan) -> Int64? {
         var index = value.offset
         let isNegative = index < value.end && bytes[index] == UInt8(ascii: "-")

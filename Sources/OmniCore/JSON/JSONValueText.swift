@@ -77,12 +77,14 @@ extension JSONValue {
     }
 
     private static func number(_ range: ByteRange, in bytes: RawSpan) -> JSONValue {
-        let isNegativeZero =
-            range.count == 2 && bytes[range.offset] == UInt8(ascii: "-")
-            && bytes[range.offset + 1] == UInt8(ascii: "0")
-        if !isNegativeZero, let int = JSONNumber.int(range, in: bytes) { return .int(int) }
-        let text = String(decoding: JSONScanner.copy(range, from: bytes), as: UTF8.self)
-        if JSONNumber.isInteger(range, in: bytes) || text.utf8.count > 17 { return .number(text) }
+        if let int = JSONNumber.int(range, in: bytes) {
+            let isNegativeZero = int == 0 && bytes[range.offset] == UInt8(ascii: "-")
+            return isNegativeZero ? .double(-0.0) : .int(int)
+        }
+        let text = bytes.string(range)
+        if JSONNumber.isInteger(range, in: bytes) { return .number(text) }
+        // A double's own digits are 17 at most; more of them say something it cannot hold.
+        guard JSONNumber.significantDigits(range, in: bytes) <= 17 else { return .number(text) }
         guard let double = Double(text), double.isFinite else { return .number(text) }
         return .double(double)
     }

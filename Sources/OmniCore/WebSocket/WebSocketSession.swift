@@ -74,14 +74,16 @@ public struct WebSocketSession: Hashable, Sendable {
     public mutating func inflated(_ bytes: RawSpan, endsMessage: Bool) -> WebSocketAction {
         guard state == .open else { return .closed }
         precondition(flags.contains(.compressed), "no compressed message is being read")
-        let (total, overflow) = Int(inflatedBytes).addingReportingOverflow(bytes.byteCount)
-        guard !overflow, total <= Int(messageBytesMax) else {
-            return fail(.messageTooLarge(limit: Int(messageBytesMax)))
-        }
-        inflatedBytes = UInt32(total)
-        let payload = ByteRange(offset: 0, count: bytes.byteCount)
+        // What fits is judged before the limit is, so that the verdict does not depend on the
+        // pieces the inflater makes.
+        let room = Int(messageBytesMax - inflatedBytes)
+        let fits = bytes.byteCount <= room
+        let payload = ByteRange(offset: 0, count: min(bytes.byteCount, room))
+        inflatedBytes += UInt32(payload.count)
         do throws(WebSocketError) {
-            return .deliver(try part(payload, in: bytes, isLast: endsMessage))
+            let part = try part(payload, in: bytes, isLast: endsMessage && fits)
+            guard fits else { throw .messageTooLarge(limit: Int(messageBytesMax)) }
+            return .deliver(part)
         } catch {
             return fail(error)
         }

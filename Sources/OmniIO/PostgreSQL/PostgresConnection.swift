@@ -205,9 +205,8 @@ public final class PostgresConnection {
     /// read-only or is going: a new connection does better.
     private func leavesDoubt(_ failure: SQLError?) -> Bool {
         switch failure {
-        case .failed(let state, _):
-            state == "0A000" || state == "26000" || state == "25006" || state.hasPrefix("57P")
-        default: true
+        case .failed("0A000", _), .failed("26000", _), .connectionLost: true
+        default: false
         }
     }
 

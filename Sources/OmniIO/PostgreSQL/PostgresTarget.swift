@@ -67,7 +67,8 @@ struct PostgresTarget: Sendable, CustomStringConvertible {
     /// `host` stays for the check of the certificate; `hostaddr` is where libpq goes. Both are lists
     /// of equal length, as `port` is where it was one.
     private mutating func lookUpHosts(_ rotation: Int) throws(SQLError) {
-        guard self["hostaddr"] == nil, let names = self["host"], !names.isEmpty else { return }
+        let names = self["host"] ?? Self.environment("PGHOST") ?? ""
+        guard self["hostaddr"] == nil, !names.isEmpty else { return }
         let hosts = names.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
         let ports = (self["port"] ?? "").split(separator: ",", omittingEmptySubsequences: false)
         var places: [(host: String, address: String, port: String)] = []
@@ -86,6 +87,12 @@ struct PostgresTarget: Sendable, CustomStringConvertible {
         self["host"] = places.map(\.host).joined(separator: ",")
         self["hostaddr"] = places.map(\.address).joined(separator: ",")
         if self["port"] != nil { self["port"] = places.map(\.port).joined(separator: ",") }
+    }
+
+    /// libpq looks there too.
+    private static func environment(_ name: String) -> String? {
+        guard let text = unsafe getenv(name) else { return nil }
+        return unsafe String(cString: text)
     }
 
     /// An empty address where there is nothing to look up: a socket's path.

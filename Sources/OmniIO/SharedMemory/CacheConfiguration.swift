@@ -36,6 +36,8 @@ public struct CacheOrigin: Hashable, Sendable {
 public struct FillToken: Sendable {
     public let origin: CacheOrigin
     let stamp: UInt64
+    /// Stamps of different segments do not compare.
+    let segment: UInt64
 }
 
 /// What became of a value.

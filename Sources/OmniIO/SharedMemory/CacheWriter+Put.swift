@@ -7,7 +7,9 @@ extension CacheWriter {
     /// Call before asking the upstream; `put` refuses the answer if the origin was invalidated
     /// meanwhile. Gives the names their numbers if they have none.
     public func beginFill(server: String, tool: String) -> FillToken {
-        FillToken(origin: originFor(server: server, tool: tool), stamp: nextStamp)
+        FillToken(
+            origin: originFor(server: server, tool: tool), stamp: nextStamp,
+            segment: identifier)
     }
 
     /// Stores a value under `key` for `ttl` (nothing: the configured one).
@@ -29,7 +31,7 @@ extension CacheWriter {
             count(OMNI2_STAT_REFUSED_TOO_LARGE)
             return .tooLarge
         }
-        guard invalidStamp(token.origin) < token.stamp else {
+        guard token.segment == identifier, invalidStamp(token.origin) < token.stamp else {
             count(OMNI2_STAT_REFUSED_OUTDATED)
             return .outdated
         }
@@ -82,7 +84,8 @@ extension CacheWriter {
         return true
     }
 
-    private func insert(_ fresh: NewEntry) -> Bool {
+    @discardableResult
+    func insert(_ fresh: NewEntry) -> Bool {
         guard let slot = takeSlot(at: unsafe fresh.now) else { return false }
         guard let node = unsafe placeValue(fresh.value, for: slot) else {
             spareSlots.append(slot)

@@ -251,11 +251,8 @@ extension CacheWriter {
 
     private func isIntact(_ slot: UInt32) -> Bool {
         let found = descriptor(slot)
-        let start =
-            unsafe shared.pointee.values
-            + Int(omni2_location_unit(found.location)) * Self.unitBytes
-        let length = Int(omni2_location_length(found.location))
-        return unsafe omni2_crc32c(start, length) == omni2_meta_crc(found.meta)
+        let value = unsafe bytes(found)
+        return unsafe omni2_crc32c(value.baseAddress, value.count) == omni2_meta_crc(found.meta)
     }
 
     /// Enters the kept entries into the private tables. How they were used is not known: the

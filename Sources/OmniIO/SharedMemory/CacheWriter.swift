@@ -182,12 +182,8 @@ public final class CacheWriter {
     }
 
     private func hit(_ slot: UInt32, _ found: omni2_descriptor, now: UInt64) -> CacheHit {
-        let start =
-            unsafe shared.pointee.values
-            + Int(omni2_location_unit(found.location)) * OMNI2_UNIT_BYTES
-        return unsafe CacheHit(
-            buffer: UnsafeRawBufferPointer(
-                start: start, count: Int(omni2_location_length(found.location))),
+        unsafe CacheHit(
+            buffer: bytes(found),
             origin: origin(found),
             storedAt: MonotonicTime(nanoseconds: slots[Int(slot)].storedAt),
             expiresAt: MonotonicTime(nanoseconds: found.expires),
@@ -205,6 +201,14 @@ public final class CacheWriter {
 
     func descriptor(_ slot: UInt32) -> omni2_descriptor {
         unsafe omni2_writer_read(shared, slot)
+    }
+
+    /// A value where it lies.
+    func bytes(_ found: omni2_descriptor) -> UnsafeRawBufferPointer {
+        let unit = Int(omni2_location_unit(found.location))
+        return unsafe UnsafeRawBufferPointer(
+            start: shared.pointee.values + unit * Self.unitBytes,
+            count: Int(omni2_location_length(found.location)))
     }
 
     func origin(_ found: omni2_descriptor) -> CacheOrigin {

@@ -132,19 +132,16 @@ public final class Journal {
     // MARK: Gathering
 
     private func gather(_ record: JournalRecord, at now: WallTime) {
-        if ends.count - sentRecords >= limits.recordsMax { return drop() }
-        let start = gathered.count
+        let waiting = gathered.count - (sentRecords == 0 ? 0 : Int(ends[sentRecords - 1]))
+        if ends.count - sentRecords >= limits.recordsMax || waiting >= limits.queueBytesMax {
+            return drop()
+        }
         switch sink {
         case .stream:
             gathered.append(contentsOf: record.line(at: now.localText).utf8)
             gathered.append(UInt8(ascii: "\n"))
         case .journald, .recording, .nowhere:
             record.encode(into: &gathered)
-        }
-        // A single record may exceed the bound alone; together they may not.
-        if gathered.count > limits.queueBytesMax, ends.count > sentRecords {
-            gathered.removeSubrange(start...)
-            return drop()
         }
         ends.append(Int64(gathered.count))
     }
@@ -308,7 +305,8 @@ public final class Journal {
 public struct JournalLimits: Sendable, Hashable {
     /// Records that wait for journald; more are dropped and counted.
     public var recordsMax: Int
-    /// Bytes of those records; more are dropped and counted. One record alone may be larger.
+    /// Bytes of those records: once so many wait, more are dropped and counted. The last one taken
+    /// may reach beyond, by 8 MiB per value at most.
     public var queueBytesMax: Int
     /// Records of one service in one window; more are suppressed and counted.
     public var rateRecordsMax: Int

@@ -5,6 +5,8 @@ import OmniIO
 /// waits long behind it.
 final class HealthLogRetention {
     private static let batchRows = 1000
+    /// Soon after the start too: a daemon that is restarted often sweeps all the same.
+    private static let firstPause: Duration = .seconds(60)
     private static let period: Duration = .seconds(3600)
     private static let batchPause: Duration = .milliseconds(100)
     private static let dayMicroseconds: Int64 = 86_400_000_000
@@ -22,9 +24,10 @@ final class HealthLogRetention {
 
     func start(_ store: any Store) {
         io.spawn {
+            await self.pause(Self.firstPause)
             while !self.isStopping {
-                await self.pause(Self.period)
                 if store.state == .ready { _ = await self.sweep(store) }
+                await self.pause(Self.period)
             }
         }
     }

@@ -55,6 +55,7 @@ final class PostgresEngine: SQLEngine {
     func stop() async {
         pool.close()
         await keeper?.stop()
+        hangUp()
     }
 
     func run(_ commands: [SQLCommand]) async throws(SQLError) -> [SQLResult] {

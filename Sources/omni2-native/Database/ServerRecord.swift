@@ -22,8 +22,9 @@ struct ServerConfiguration: Sendable, Equatable {
     var status = "active"
     /// `http`, `sse`, `http-streamable` (`http_streamable` is read as the same) or `stdio`.
     var transport = "http-streamable"
-    /// Seconds one call may take.
-    var timeoutSeconds = 30
+    /// Seconds one call may take; the column's default means `[MCP] CallTimeoutSec=`.
+    var timeoutSeconds = standardTimeoutSeconds
+    static let standardTimeoutSeconds = 30
     /// Attempts in all when connecting.
     var maxRetries = 2
     var retryDelaySeconds = 1.0

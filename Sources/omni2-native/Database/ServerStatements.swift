@@ -23,6 +23,8 @@ struct ServerStatements {
             total_downtime_seconds, \(dialect.time("auto_disabled_at")), auto_disabled_reason, \
             \(dialect.time("created_at")), \(dialect.time("updated_at"))
             """
+        // As text: an adopted column may be json, which is no jsonb.
+        let kept = "(CASE WHEN $14 = 1 THEN CAST(auth_config AS text) ELSE $13 END)"
         select = "SELECT \(columns) FROM \(table) ORDER BY id"
         selectOne = "SELECT \(columns) FROM \(table) WHERE id = $1"
         insert = """
@@ -38,8 +40,7 @@ struct ServerStatements {
             max_failure_cycles = $9, can_auto_enable = $10, \
             meta_data = \(dialect.json(value: "$11")), \
             auth_type = CASE WHEN $14 = 1 THEN auth_type ELSE $12 END, \
-            auth_config = CASE WHEN $14 = 1 THEN auth_config \
-            ELSE \(dialect.json(value: "$13")) END, \
+            auth_config = \(dialect.json(value: kept)), \
             updated_at = \(dialect.now) WHERE id = $15 RETURNING \(columns)
             """
         delete = "DELETE FROM \(table) WHERE id = $1"

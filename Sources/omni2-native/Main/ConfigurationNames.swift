@@ -28,7 +28,7 @@ enum ConfigurationNames {
         let wanted = name.lowercased()
         let scored = known.map { ($0, distance(wanted, $0.lowercased())) }
         guard let best = scored.min(by: { $0.1 < $1.1 }) else { return nil }
-        return best.1 <= max(2, name.count / 3) ? best.0 : nil
+        return best.1 <= max(1, name.count / 3) ? best.0 : nil
     }
 
     /// Insertions, deletions, replacements and swaps of neighbours that turn one text into the other.

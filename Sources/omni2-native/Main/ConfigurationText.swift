@@ -127,12 +127,14 @@ enum ConfigurationText {
         }
         let (product, overflow) = total.multipliedReportingOverflow(by: scale)
         if overflow { return nil }
-        var part: Int64 = 0
-        var unit = scale
-        for digit in fraction {
-            unit /= 10
-            part += (Int64(digit) - 48) * unit
+        // Nine digits are exact to the nanosecond of a second, and more than anybody writes.
+        var numerator: UInt128 = 0
+        var denominator: UInt128 = 1
+        for digit in fraction.prefix(9) {
+            numerator = numerator * 10 + UInt128(digit - 48)
+            denominator *= 10
         }
+        let part = Int64(numerator * UInt128(scale) / denominator)
         let (sum, carried) = product.addingReportingOverflow(part)
         return carried ? nil : sum
     }

@@ -20,11 +20,7 @@
 #ifndef OMNI2CACHE_H
 #define OMNI2CACHE_H
 
-#if defined(__has_include) && !__has_include("omni2_cache.h")
-#include "../../../Sources/CShims/include/omni2_cache.h"
-#else
 #include "omni2_cache.h"
-#endif
 
 #ifdef OMNI2CACHE_HEADER_ONLY
 #define OMNI2CACHE_API static inline

@@ -1,0 +1,259 @@
+import OmniCore
+import OmniIO
+
+/// `/api/v1/mcp/servers`: the registry as rows. Secrets go in and never come out.
+struct ServerRoutes {
+    let io: any IO
+    let store: any Store
+    let coordinator: Coordinator
+    let log: Log
+
+    func add(to router: inout Router) {
+        router.on(.get, "/api/v1/mcp/servers") { list($0) }
+        router.on(.post, "/api/v1/mcp/servers") { create($0) }
+        router.on(.get, "/api/v1/mcp/servers/{id}") { show($0) }
+        router.on(.put, "/api/v1/mcp/servers/{id}") { change($0) }
+        router.on(.delete, "/api/v1/mcp/servers/{id}") { remove($0) }
+        router.on(.get, "/api/v1/mcp/servers/{id}/logs") { logs($0) }
+        router.on(.post, "/api/v1/mcp/servers/{id}/health-check") { check($0) }
+    }
+
+    private func list(_ call: Router.Call) {
+        run(call) { () async throws(StoreError) in
+            let rows = try await store.servers()
+            call.respond(
+                HTTPResponse(json: [
+                    "success": true, "servers": .array(rows.map { Self.row($0) }),
+                ]))
+        }
+    }
+
+    private func create(_ call: Router.Call) {
+        guard let body = call.json() else { return }
+        let configuration: ServerConfiguration
+        do throws(ServerBody.Problem) {
+            configuration = try ServerBody(creating: body).configuration
+        } catch {
+            return call.fail(.badRequest, error.message)
+        }
+        run(call) { () async throws(StoreError) in
+            let row = try await store.insert(configuration)
+            note("server registered", row, call)
+            call.respond(HTTPResponse(.created, json: Self.done("registered", row)))
+        }
+    }
+
+    private func show(_ call: Router.Call) {
+        guard let id = id(call) else { return }
+        run(call) { () async throws(StoreError) in
+            guard let row = try await store.server(id: id) else { throw .notFound }
+            call.respond(HTTPResponse(json: ["success": true, "server": Self.row(row)]))
+        }
+    }
+
+    private func change(_ call: Router.Call) {
+        guard let id = id(call), let body = call.json() else { return }
+        run(call) { () async throws(StoreError) in
+            guard let row = try await store.server(id: id) else { throw .notFound }
+            let configuration: ServerConfiguration
+            do throws(ServerBody.Problem) {
+                configuration = try ServerBody(updating: row.configuration, with: body)
+                    .configuration
+            } catch {
+                return call.fail(.badRequest, error.message)
+            }
+            let changed = try await store.update(id: id, configuration)
+            try await coordinator.registry.read()
+            note("server changed", changed, call)
+            call.respond(HTTPResponse(json: Self.done("changed", changed)))
+        }
+    }
+
+    private func remove(_ call: Router.Call) {
+        guard let id = id(call) else { return }
+        run(call) { () async throws(StoreError) in
+            guard let row = try await store.server(id: id) else { throw .notFound }
+            try await store.delete(id: id)
+            try await coordinator.registry.read()
+            note("server deleted", row, call)
+            call.respond(HTTPResponse(json: Self.done("deleted", row)))
+        }
+    }
+
+    private func logs(_ call: Router.Call) {
+        guard let id = id(call) else { return }
+        run(call) { () async throws(StoreError) in
+            guard let row = try await store.server(id: id) else { throw .notFound }
+            let entries = try await store.healthLog(ofServer: id, limit: 100)
+            call.respond(
+                HTTPResponse(json: [
+                    "success": true,
+                    "server": ["id": JSONValue(row.id), "name": .string(row.name)],
+                    "logs": .array(entries.map { Self.entry($0) }),
+                ]))
+        }
+    }
+
+    private func check(_ call: Router.Call) {
+        guard let id = id(call) else { return }
+        guard let server = coordinator.registry.server(id: id) else {
+            return call.fail(.notFound, "There is no active server with this id.")
+        }
+        io.spawn {
+            let report = await coordinator.checkNow(server)
+            call.respond(
+                HTTPResponse(json: [
+                    "success": true, "server_id": JSONValue(id),
+                    "server_name": .string(server.name), "health_result": report.json,
+                    "health_status": .string(server.status.rawValue),
+                    "last_check": Timestamp.json(report.lastCheck),
+                    "timestamp": Timestamp.json(Int64(io.wallMicroseconds)),
+                ]))
+        }
+    }
+
+    // MARK: Shared by the routes
+
+    private func id(_ call: Router.Call) -> Int? {
+        guard let id = Int(call["id"]), id > 0, id <= Int(Int32.max) else {
+            call.fail(.notFound, "There is no server with this id.")
+            return nil
+        }
+        return id
+    }
+
+    private func run(
+        _ call: Router.Call, _ body: @escaping () async throws(StoreError) -> Void
+    ) {
+        io.spawn {
+            do throws(StoreError) {
+                try await body()
+            } catch {
+                call.fail(error, log)
+            }
+        }
+    }
+
+    private func note(_ what: String, _ row: ServerRecord, _ call: Router.Call) {
+        log.notice(
+            "\(what)",
+            fields: [
+                "mcp": row.name, "user_id": call.principal.id,
+                "request_id": call.exchange.requestID,
+            ])
+    }
+
+    private static func done(_ what: String, _ row: ServerRecord) -> JSONValue {
+        [
+            "success": true, "message": .string("Server \(row.name) \(what)."),
+            "server": [
+                "id": JSONValue(row.id), "name": .string(row.name),
+                "url": .string(row.configuration.url),
+                "status": .string(row.configuration.status),
+            ],
+        ]
+    }
+
+    /// The row without what is secret in it: of `auth_config` only which type it is.
+    static func row(_ row: ServerRecord) -> JSONValue {
+        let configuration = row.configuration
+        let health = row.health
+        return [
+            "id": JSONValue(row.id), "name": .string(configuration.name),
+            "url": .string(configuration.url), "description": JSONValue(configuration.description),
+            "status": .string(configuration.status), "protocol": .string(configuration.transport),
+            "timeout_seconds": JSONValue(configuration.timeoutSeconds),
+            "max_retries": JSONValue(configuration.maxRetries),
+            "retry_delay_seconds": .double(configuration.retryDelaySeconds),
+            "auth_type": JSONValue(configuration.authentication.word),
+            "has_auth_config": .bool(configuration.authentication != .none),
+            "max_failure_cycles": JSONValue(configuration.maxFailureCycles),
+            "can_auto_enable": .bool(configuration.canAutoEnable),
+            "health_status": .string(health.status),
+            "last_health_check": Timestamp.json(health.lastCheck),
+            "error_count": JSONValue(health.errorCount),
+            "circuit_state": .string(health.circuitState),
+            "consecutive_failures": JSONValue(health.consecutiveFailures),
+            "failure_cycle_count": JSONValue(health.failureCycleCount),
+            "last_recovery_attempt": Timestamp.json(health.lastRecoveryAttempt),
+            "total_downtime_seconds": JSONValue(health.totalDowntimeSeconds),
+            "auto_disabled_at": Timestamp.json(health.autoDisabledAt),
+            "auto_disabled_reason": JSONValue(health.autoDisabledReason),
+            "omni2": Self.cacheRules(configuration.metaData),
+            "pt_score": .null, "pt_last_run": .null, "pt_status": .null,
+            "created_at": Timestamp.json(row.createdAt),
+            "updated_at": Timestamp.json(row.updatedAt),
+        ]
+    }
+
+    private static func cacheRules(_ metaData: String) -> JSONValue {
+        do throws(JSONError) {
+            return try JSONValue(parsing: metaData)["omni2"] ?? .null
+        } catch {
+            return .null
+        }
+    }
+
+    private static func entry(_ entry: HealthLogEntry) -> JSONValue {
+        var meta = JSONValue.null
+        if let text = entry.metaData {
+            do throws(JSONError) {
+                meta = try JSONValue(parsing: text)
+            } catch {
+                // What somebody else wrote there is shown as it is.
+                meta = .string(text)
+            }
+        }
+        return [
+            "id": JSONValue(entry.id), "timestamp": Timestamp.json(entry.timestamp),
+            "status": .string(entry.status),
+            "response_time_ms": entry.responseTimeMilliseconds.map { JSONValue($0) } ?? .null,
+            "error_message": JSONValue(entry.errorMessage),
+            "event_type": .string(entry.eventType), "meta_data": meta,
+        ]
+    }
+}
+
+/// Times of the database (microseconds since 1970 UTC) as the API writes them.
+enum Timestamp {
+    static func json(_ microseconds: Int64?) -> JSONValue {
+        guard let microseconds else { return .null }
+        return .string(WallTime(nanosecondsSince1970: microseconds * 1000).eventText)
+    }
+}
+
+extension Router.Call {
+    /// What a failed statement means for the caller.
+    func fail(_ error: StoreError, _ log: Log) {
+        switch error {
+        case .notFound: fail(.notFound, "There is no server with this id.")
+        case .conflict(let what): fail(.conflict, "There is one already: \(what).")
+        case .unavailable(let why):
+            fail(
+                .serviceUnavailable, "The database is not available: \(why).",
+                headers: [.init(name: "Retry-After", value: "5")])
+        case .failed(let why):
+            log.error(
+                "a statement failed",
+                fields: ["error": why, "request_id": exchange.requestID, "path": request.path])
+            fail(.internalServerError, "The database refused; the journal says why.")
+        }
+    }
+}
+
+extension Coordinator.Report {
+    var json: JSONValue {
+        guard isHealthy else {
+            return [
+                "healthy": false, "error": JSONValue(error), "last_check": Timestamp.json(lastCheck),
+                "circuit_state": .string(circuitState),
+                "retry_after_seconds": retryAfterSeconds.map { JSONValue($0) } ?? .null,
+            ]
+        }
+        return [
+            "healthy": true, "tool_count": toolCount.map { JSONValue($0) } ?? .null,
+            "response_time_ms": responseTime.map { .int($0.milliseconds) } ?? .null,
+            "last_check": Timestamp.json(lastCheck), "circuit_state": .string(circuitState),
+        ]
+    }
+}

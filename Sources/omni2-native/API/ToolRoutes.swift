@@ -1,0 +1,285 @@
+import OmniCore
+import OmniIO
+
+/// `/api/v1/mcp/tools`: what the servers offer, calls, health, reload, in the original's shapes.
+struct ToolRoutes {
+    let io: any IO
+    let store: any Store
+    let coordinator: Coordinator
+    let gateway: Gateway
+    let log: Log
+
+    func add(to router: inout Router) {
+        router.on(.get, "/api/v1/mcp/tools/list", .authenticated) { list($0) }
+        router.on(.post, "/api/v1/mcp/tools/call", .authenticated) { call($0) }
+        router.on(.get, "/api/v1/mcp/tools/servers", .authenticated) { servers($0) }
+        router.on(.get, "/api/v1/mcp/tools/health/{server}", .authenticated) { health($0) }
+        router.on(.get, "/api/v1/mcp/tools/capabilities", .authenticated) { capabilities($0) }
+        router.on(.post, "/api/v1/mcp/tools/reload") { reload($0) }
+    }
+
+    // MARK: Lists
+
+    private func list(_ call: Router.Call) {
+        let only = call.request.query("server")
+        if let only, gateway.server(named: only) == nil { return unknown(only, call) }
+        var json = JSONWriter()
+        json.object { json in
+            json.member("success", true)
+            json.memberObject("data") { json in
+                json.memberObject("servers") { json in
+                    for server in connected(only) {
+                        json.name(text: server.name)
+                        Self.items(server.upstream?.catalogue.tools ?? [], to: &json)
+                    }
+                }
+            }
+        }
+        call.respond(HTTPResponse(json: json.take()))
+    }
+
+    private func capabilities(_ call: Router.Call) {
+        let only = call.request.query("server")
+        if let only, gateway.server(named: only) == nil { return unknown(only, call) }
+        let servers = connected(only)
+        var counts = (tools: 0, prompts: 0, resources: 0)
+        var json = JSONWriter()
+        json.object { json in
+            json.member("success", true)
+            json.memberObject("data") { json in
+                for server in servers {
+                    guard let catalogue = server.upstream?.catalogue else { continue }
+                    counts.tools += catalogue.tools.count
+                    counts.prompts += catalogue.prompts.count
+                    counts.resources += catalogue.resources.count
+                    json.name(text: server.name)
+                    Self.capabilities(of: catalogue, to: &json)
+                }
+            }
+            json.memberObject("summary") { json in
+                json.member("total_servers", servers.count)
+                json.member("total_tools", counts.tools)
+                json.member("total_prompts", counts.prompts)
+                json.member("total_resources", counts.resources)
+            }
+        }
+        call.respond(HTTPResponse(json: json.take()))
+    }
+
+    private static func capabilities(of catalogue: UpstreamCatalogue, to json: inout JSONWriter) {
+        json.object { json in
+            json.member("tools") { items(catalogue.tools, to: &$0) }
+            json.member("prompts") { items(catalogue.prompts, to: &$0) }
+            json.member("resources") { items(catalogue.resources, to: &$0) }
+            json.memberObject("metadata") { json in
+                json.member("tool_count", catalogue.tools.count)
+                json.member("prompt_count", catalogue.prompts.count)
+                json.member("resource_count", catalogue.resources.count)
+            }
+        }
+    }
+
+    private static func items(_ items: [UpstreamCatalogue.Item], to json: inout JSONWriter) {
+        json.array { json in for item in items { json.raw(item.json) } }
+    }
+
+    private func connected(_ only: String?) -> [LiveServer] {
+        coordinator.registry.servers.filter {
+            $0.phase == .up && (only == nil || $0.name == only)
+        }
+    }
+
+    private func unknown(_ server: String, _ call: Router.Call) {
+        call.fail(.notFound, "There is no server named \(server.prefix(100)).")
+    }
+
+    // MARK: Calls
+
+    private func call(_ call: Router.Call) {
+        guard let body = call.json() else { return }
+        guard let name = body["server"]?.string, let tool = body["tool"]?.string else {
+            return call.fail(.badRequest, "server and tool must be texts.")
+        }
+        let arguments = body["arguments"] ?? [:]
+        guard arguments.object != nil || arguments.isNull else {
+            return call.fail(.badRequest, "arguments must be an object.")
+        }
+        guard let server = gateway.server(named: name) else {
+            return answer(
+                call, .notFound, name, tool,
+                error: "There is no server named \(name.prefix(100)).")
+        }
+        let item = server.upstream?.catalogue.tools.first { $0.name == tool }
+        if item == nil, server.phase == .up {
+            return answer(
+                call, .notFound, name, tool, error: "\(name) has no tool named \(tool.prefix(100)).")
+        }
+        let request = ToolCall(
+            server: server, tool: tool,
+            annotations: item.map { Self.annotations($0) } ?? ToolAnnotations(),
+            arguments: arguments.isNull ? Array("{}".utf8) : arguments.bytes, meta: nil,
+            mayBeCached: true, principal: call.principal, requestID: call.exchange.requestID)
+        if let known = gateway.caller.cached(request) { return finish(call, request, known) }
+        let deadline = io.now + gateway.callTime(of: server)
+        io.spawn {
+            finish(call, request, await gateway.caller.call(request, until: deadline))
+        }
+    }
+
+    private static func annotations(_ item: UpstreamCatalogue.Item) -> ToolAnnotations {
+        item.json.withRawSpan {
+            ToolAnnotations(tool: ByteRange(offset: 0, count: $0.byteCount), in: $0)
+        }
+    }
+
+    private func finish(_ call: Router.Call, _ request: ToolCall, _ outcome: ToolOutcome) {
+        let (server, tool) = (request.server.name, request.tool)
+        switch outcome {
+        case .result(let result, let mark): succeed(call, server, tool, result, mark)
+        case .refused(let code, let message, _):
+            answer(call, .badGateway, server, tool, error: "\(message) (\(code))")
+        case .unavailable(let state, let seconds):
+            answer(
+                call, .serviceUnavailable, server, tool,
+                error: "\(server) is not available, its circuit is \(state)",
+                more: [
+                    "circuit_state": .string(state),
+                    "retry_after_seconds": seconds.map { JSONValue($0) } ?? .null,
+                ], headers: [.init(name: "Retry-After", value: "\(max(1, seconds ?? 60))")])
+        case .failed(let reason):
+            let isLate = reason.hasPrefix("timed out")
+            answer(
+                call, isLate ? .gatewayTimeout : .badGateway, server, tool,
+                error: "\(server) could not be asked: \(reason)",
+                more: ["circuit_state": .string(gateway.circuit(of: request.server))])
+        case .tooLarge(let limit):
+            answer(
+                call, .badGateway, server, tool,
+                error: "The result is larger than \(limit) bytes.")
+        }
+    }
+
+    private func succeed(
+        _ call: Router.Call, _ server: String, _ tool: String, _ result: [UInt8], _ mark: CacheMark?
+    ) {
+        var json = JSONWriter(reserving: result.count + 256)
+        result.withRawSpan { bytes in
+            let whole = ByteRange(offset: 0, count: bytes.byteCount)
+            let facts = ResultFacts.read(whole, in: bytes)
+            json.object { json in
+                json.member("success", !facts.isError)
+                json.member("server", server)
+                json.member("tool", tool)
+                json.member("result", raw: whole, of: bytes)
+                json.member("error", orNull: facts.isError ? Self.text(facts, bytes) : nil)
+                if let mark { json.member("cache", mark.json) }
+            }
+        }
+        call.respond(HTTPResponse(json: json.take()))
+    }
+
+    /// The first text of an error result.
+    private static func text(_ facts: ResultFacts, _ bytes: RawSpan) -> String {
+        guard let content = facts.content,
+            let first = JSONScanner.element(0, of: content, in: bytes),
+            let text = JSONScanner.string(
+                JSONScanner.member("text", of: first, in: bytes), in: bytes)
+        else { return "the tool reported an error" }
+        return text
+    }
+
+    private func answer(
+        _ call: Router.Call, _ status: HTTPStatus, _ server: String, _ tool: String, error: String,
+        more: JSONValue = [:], headers: [HTTPResponse.Header] = []
+    ) {
+        var value: JSONValue = [
+            "success": false, "server": .string(server), "tool": .string(tool), "result": .null,
+            "error": .string(error),
+        ]
+        for (name, member) in more.object?.members ?? [] { value[name] = member }
+        call.respond(HTTPResponse(status, json: value, headers: headers))
+    }
+
+    // MARK: Servers
+
+    private func servers(_ call: Router.Call) {
+        let enabledOnly = call.request.query("enabled_only") == "true"
+        let withHealth = call.request.query("include_health") == "true"
+        io.spawn {
+            let rows: [ServerRecord]
+            do throws(StoreError) {
+                rows = try await store.servers()
+            } catch {
+                // The rows in memory are as good for showing.
+                rows = coordinator.registry.servers.map(\.record)
+            }
+            respond(call, rows, enabledOnly: enabledOnly, withHealth: withHealth)
+        }
+    }
+
+    private func respond(
+        _ call: Router.Call, _ rows: [ServerRecord], enabledOnly: Bool, withHealth: Bool
+    ) {
+        let enabled = rows.filter(\.configuration.isActive)
+        let shown = (enabledOnly ? enabled : rows).map { row in
+            var live = row
+            // What is in memory is newer than what is written in batches.
+            if let server = coordinator.registry.server(id: row.id) {
+                live.health = server.record.health
+            }
+            var value = ServerRoutes.row(live)
+            value["enabled"] = .bool(row.configuration.isActive)
+            if withHealth, let server = coordinator.registry.server(id: row.id) {
+                value["health"] = coordinator.report(on: server).json
+            }
+            return value
+        }
+        call.respond(
+            HTTPResponse(json: [
+                "success": true,
+                "data": [
+                    "servers": .array(shown),
+                    "summary": [
+                        "total": JSONValue(rows.count), "enabled": JSONValue(enabled.count),
+                        "disabled": JSONValue(rows.count - enabled.count),
+                    ],
+                ],
+            ]))
+    }
+
+    private func health(_ call: Router.Call) {
+        guard let server = gateway.server(named: call["server"]) else {
+            return unknown(call["server"], call)
+        }
+        io.spawn {
+            let report = await coordinator.checkNow(server)
+            call.respond(
+                HTTPResponse(json: [
+                    "success": true, "server": .string(server.name), "health": report.json,
+                ]))
+        }
+    }
+
+    // MARK: Reload
+
+    private func reload(_ call: Router.Call) {
+        guard let name = call.request.query("mcp_name") else { return reloadAll(call) }
+        guard let server = gateway.server(named: name) else { return unknown(name, call) }
+        _ = coordinator.reload(server)
+        call.respond(
+            HTTPResponse(json: [
+                "success": true, "message": .string("\(name) is being reloaded."),
+                "mcp": .string(name), "status": "loading",
+            ]))
+    }
+
+    private func reloadAll(_ call: Router.Call) {
+        let servers = coordinator.registry.servers
+        for server in servers { _ = coordinator.reload(server) }
+        call.respond(
+            HTTPResponse(json: [
+                "success": true, "message": "All servers are being reloaded.",
+                "loaded_mcps": JSONValue(servers.map(\.name)), "count": JSONValue(servers.count),
+            ]))
+    }
+}

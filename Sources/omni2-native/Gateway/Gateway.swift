@@ -1,0 +1,187 @@
+import OmniCore
+import OmniIO
+
+/// The MCP server that all MCP servers look like together: lists, names, routing.
+///
+/// What a method means is decided here; how it came in is `MCPEndpoint`'s business.
+final class Gateway {
+    struct Settings {
+        var callTime = Duration.seconds(30)
+        var listTime = Duration.seconds(10)
+        /// Entries of one page of a list.
+        var pageMax = 1000
+    }
+
+    let io: any IO
+    let settings: Settings
+    let sessions: GatewaySessions
+    let caller: ToolCaller
+    private let coordinator: Coordinator
+    private let cache: Cache
+    private let log: Log
+    private(set) var catalogue = GatewayCatalogue()
+    private var isStopped = false
+
+    static let peer = MCPPeer(
+        name: "omni2-native", version: Main.version, title: "OMNI2 native MCP gateway")
+    static let capabilities: ServerCapabilities = [
+        .tools, .toolsListChanged, .prompts, .promptsListChanged, .resources,
+        .resourcesListChanged, .logging, .completions,
+    ]
+
+    init(
+        io: any IO, settings: Settings, sessions: GatewaySessions, cache: Cache,
+        coordinator: Coordinator, log: Log
+    ) {
+        self.io = io
+        self.settings = settings
+        self.sessions = sessions
+        self.coordinator = coordinator
+        self.cache = cache
+        self.log = log
+        caller = ToolCaller(io: io, cache: cache, coordinator: coordinator, log: log)
+        coordinator.observers.append { [unowned self] in self.serverChanged($0) }
+    }
+
+    func start() {
+        io.spawn {
+            while !self.isStopped {
+                await self.io.sleep(until: self.io.now + .seconds(15))
+                if !self.isStopped { self.sessions.tidy() }
+            }
+        }
+    }
+
+    func stop() {
+        isStopped = true
+        sessions.endAll()
+    }
+
+    // MARK: Servers come and go
+
+    private func serverChanged(_ change: Coordinator.ServerChange) {
+        switch change {
+        case .available(let server):
+            // What it said before it went away may no longer hold.
+            cache.invalidate(server: server.name, because: "connected")
+        case .catalogueChanged(let server):
+            cache.invalidate(server: server.name, because: "list changed")
+        case .reloaded(let old, let new):
+            caller.forget(old.id)
+            cache.invalidate(server: old.name, because: "reloaded")
+            if new.name != old.name { cache.invalidate(server: new.name, because: "reloaded") }
+        case .unloaded(let server):
+            caller.forget(server.id)
+            cache.invalidate(server: server.name, because: "unloaded")
+        case .unavailable, .circuitChanged: break
+        }
+        refreshCatalogue()
+    }
+
+    /// Tools of a server whose circuit is open, or that is not connected, are not offered.
+    private func refreshCatalogue() {
+        let changes = catalogue.rebuild(from: coordinator.registry.servers.filter(isCallable))
+        if changes.isEmpty { return }
+        log.debug(
+            "lists changed",
+            fields: ["tools": catalogue.tools.count, "prompts": catalogue.prompts.count])
+        sessions.forEach { session in
+            if changes.tools { session.notify(MCPMethod.toolsListChanged.name) }
+            if changes.prompts { session.notify(MCPMethod.promptsListChanged.name) }
+            if changes.resources { session.notify(MCPMethod.resourcesListChanged.name) }
+        }
+    }
+
+    func server(_ id: Int) -> LiveServer? { coordinator.registry.server(id: id) }
+    func server(named name: String) -> LiveServer? { coordinator.registry.server(named: name) }
+
+    /// The row's own time, or the configuration's where the row has the column's default.
+    func callTime(of server: LiveServer) -> Duration {
+        let seconds = server.record.configuration.timeoutSeconds
+        return seconds == ServerConfiguration.standardTimeoutSeconds
+            ? settings.callTime : .seconds(seconds)
+    }
+
+    /// The registered server to which a name that is not offered now would belong.
+    func absentServer(ofTool name: String) -> LiveServer? {
+        coordinator.registry.servers
+            .filter { name.hasPrefix($0.name + ToolName.separator) && !isCallable($0) }
+            .max { $0.name.utf8.count < $1.name.utf8.count }
+    }
+
+    func circuit(of server: LiveServer) -> String {
+        coordinator.breaker.state(of: server.id).word
+    }
+
+    func retryAfter(_ server: LiveServer) -> Int? {
+        coordinator.breaker.retryAfterSeconds(of: server.id)
+    }
+
+    private func isCallable(_ server: LiveServer) -> Bool {
+        server.phase == .up && !coordinator.breaker.isOpen(server.id)
+    }
+
+    // MARK: Lists
+
+    /// One page as a result object: `{"tools":[…],"nextCursor":…}`.
+    func list(_ method: MCPMethod, cursor: String?) throws(RPCFailure) -> [UInt8] {
+        let (member, items): (StaticString, [GatewayCatalogue.Item]) =
+            switch method {
+            case .listPrompts: ("prompts", catalogue.prompts)
+            case .listResources: ("resources", catalogue.resources)
+            case .listResourceTemplates: ("resourceTemplates", catalogue.templates)
+            default: ("tools", catalogue.tools)
+            }
+        let page = try ListPage.page(
+            of: items.count, sizeMax: settings.pageMax, version: catalogue.version, cursor: cursor)
+        var json = JSONWriter()
+        json.object { json in
+            json.memberArray(member) { json in
+                for index in page.range { json.raw(items[index].json) }
+            }
+            json.member("nextCursor", ifPresent: page.nextCursor)
+        }
+        return json.take()
+    }
+
+    // MARK: Prompts and resources
+
+    /// Asks the server that owns `params.name` or `params.uri`, under the name it knows.
+    func forward(
+        _ method: MCPMethod, to item: Owner, params: ByteRange, in bytes: RawSpan
+    ) -> (upstream: Upstream, params: [UInt8])? {
+        guard let upstream = server(item.server)?.upstream else { return nil }
+        var splice = JSONSplice()
+        let member: StaticString = method == .getPrompt ? "name" : "uri"
+        splice.edit(params, in: bytes, [.init(member, value: .string(item.name))])
+        return (upstream, splice.applied(to: params, of: bytes))
+    }
+
+    struct Owner {
+        let server: Int
+        let name: String
+    }
+
+    func owner(ofPrompt name: String) -> Owner? {
+        catalogue.prompt(named: name).map { Owner(server: $0.server, name: $0.name) }
+    }
+
+    /// By its prefix, or unprefixed by the lists, or by a template of a server that has any.
+    func owner(ofResource uri: String) -> Owner? {
+        let names = coordinator.registry.servers.filter { $0.phase == .up }.map(\.name)
+        if let (name, rest) = ResourceName.split(uri, servers: names),
+            let server = server(named: name)
+        {
+            return Owner(server: server.id, name: rest)
+        }
+        if let item = catalogue.resources.first(where: { $0.name == uri }) {
+            return Owner(server: item.server, name: uri)
+        }
+        // A template matches by its fixed beginning: the server itself judges the rest.
+        let template = catalogue.templates.first { template in
+            let fixed = template.name.prefix { $0 != "{" }
+            return !fixed.isEmpty && uri.hasPrefix(fixed)
+        }
+        return template.map { Owner(server: $0.server, name: uri) }
+    }
+}

@@ -1,0 +1,171 @@
+import OmniCore
+import OmniIO
+
+/// Calls tools: cache, circuit, upstream, in this order, the same for MCP and REST.
+///
+/// A hit is answered without suspending. Identical calls in flight become one: the others wait for
+/// its outcome, each within its own deadline. A server that fails counts in its circuit and is
+/// checked at once; a tool that says `isError` is a working server.
+final class ToolCaller {
+    struct Statistics {
+        var calls: UInt64 = 0
+        var coalesced: UInt64 = 0
+        var failed: UInt64 = 0
+    }
+
+    private let io: any IO
+    private let cache: Cache
+    private let coordinator: Coordinator
+    private let log: Log
+    private var rules: [Int: (epoch: String, rules: CacheRules)] = [:]
+    private var inFlight: [CacheKey: Promise<ToolOutcome>] = [:]
+    private(set) var statistics = Statistics()
+
+    init(io: any IO, cache: Cache, coordinator: Coordinator, log: Log) {
+        self.io = io
+        self.cache = cache
+        self.coordinator = coordinator
+        self.log = log
+    }
+
+    // MARK: Cache
+
+    /// The answer when it is there already; nil: `call` has to be awaited.
+    func cached(_ call: ToolCall) -> ToolOutcome? {
+        guard let slot = slot(of: call), let found = cache.find(slot) else { return nil }
+        statistics.calls += 1
+        return .result(found.result, mark: CacheMark(found))
+    }
+
+    /// Where the call's result belongs; nil when it must not be cached.
+    private func slot(of call: ToolCall) -> Cache.Slot? {
+        let policy = rules(of: call.server).policy(for: call.tool)
+        guard call.mayBeCached,
+            case .yes = policy.cacheable(tool: call.tool, annotations: call.annotations)
+        else { return nil }
+        let epoch = call.server.upstream?.catalogue.epoch ?? 0
+        return call.arguments.withRawSpan { bytes in
+            cache.slot(
+                server: call.server.name, epoch: epoch, tool: call.tool, policy: policy,
+                principal: call.principal,
+                arguments: ByteRange(offset: 0, count: bytes.byteCount), meta: nil, in: bytes)
+        }
+    }
+
+    /// The rules of a row, read once per change of its text.
+    private func rules(of server: LiveServer) -> CacheRules {
+        let text = server.record.configuration.metaData
+        if let known = rules[server.id], known.epoch == text { return known.rules }
+        let read: CacheRules
+        do throws(CacheRules.Problem) {
+            read = try CacheRules(metaData: text)
+        } catch {
+            log.warning(
+                "cache rules are wrong, caching nothing of this server",
+                fields: ["mcp": server.name, "error": error.description])
+            read = .none
+        }
+        rules[server.id] = (text, read)
+        return read
+    }
+
+    func forget(_ server: Int) { rules[server] = nil }
+
+    // MARK: Calling
+
+    /// Always ends, at `deadline` at the latest.
+    func call(_ call: ToolCall, until deadline: MonotonicTime) async -> ToolOutcome {
+        statistics.calls += 1
+        guard let slot = slot(of: call) else { return await ask(call, until: deadline) }
+        if let found = cache.find(slot) { return .result(found.result, mark: CacheMark(found)) }
+        if let leader = inFlight[slot.key] {
+            statistics.coalesced += 1
+            return await leader.value(until: deadline) ?? .failed("timed out: \(call.tool)")
+        }
+        let promise = Promise<ToolOutcome>(io)
+        inFlight[slot.key] = promise
+        let fill = cache.beginFill(slot)
+        let outcome = await ask(call, until: deadline)
+        inFlight[slot.key] = nil
+        if case .result(let result, _) = outcome, isStorable(result) {
+            cache.finish(fill, with: result)
+        }
+        let told = fallback(outcome, slot)
+        promise.fulfil(told)
+        return told
+    }
+
+    private func isStorable(_ result: [UInt8]) -> Bool {
+        result.withRawSpan { bytes in
+            let facts = ResultFacts.read(ByteRange(offset: 0, count: bytes.byteCount), in: bytes)
+            if case .yes = CachePolicy.storable(facts, bytesMax: cache.valueBytesMax) {
+                return true
+            }
+            return false
+        }
+    }
+
+    /// A server that is away may be answered for by what it said last, marked stale.
+    private func fallback(_ outcome: ToolOutcome, _ slot: Cache.Slot) -> ToolOutcome {
+        switch outcome {
+        case .unavailable, .failed:
+            guard let found = cache.findStale(slot) else { return outcome }
+            return .result(found.result, mark: CacheMark(found))
+        case .result, .refused, .tooLarge: return outcome
+        }
+    }
+
+    /// The upstream itself, when its circuit lets the call pass.
+    private func ask(_ call: ToolCall, until deadline: MonotonicTime) async -> ToolOutcome {
+        let breaker = coordinator.breaker
+        let pass: CircuitBreaker.Pass
+        switch breaker.admit(call.server.id) {
+        case .admitted(let admitted): pass = admitted
+        case .refused(let seconds, let state):
+            return .unavailable(state: state.word, retryAfterSeconds: seconds)
+        }
+        guard let upstream = call.server.upstream else {
+            coordinator.callAbandoned(pass)
+            return .failed("the server has no session")
+        }
+        do throws(UpstreamError) {
+            let result = try await upstream.callTool(
+                call.tool, argumentsJSON: call.arguments, meta: call.meta, until: deadline,
+                progress: call.progress)
+            coordinator.callSucceeded(pass)
+            return .result(result, mark: nil)
+        } catch {
+            statistics.failed += 1
+            return judge(error, call, pass)
+        }
+    }
+
+    private func judge(
+        _ error: UpstreamError, _ call: ToolCall, _ pass: CircuitBreaker.Pass
+    ) -> ToolOutcome {
+        if error.countsAsFailure {
+            coordinator.callFailed(pass, reason: error.description)
+        } else if case .rpc = error {
+            coordinator.callSucceeded(pass)
+        } else {
+            coordinator.callAbandoned(pass)
+        }
+        log.warning(
+            "tool call failed",
+            fields: [
+                "mcp": call.server.name, "tool": call.tool, "error": error.description,
+                "request_id": call.requestID, "user_id": call.principal.id,
+            ])
+        switch error {
+        case .rpc(let code, let message, let data):
+            return .refused(code: code, message: message, data: data)
+        case .tooLarge(let limit): return .tooLarge(limit: limit)
+        case .notConnected:
+            return .unavailable(
+                state: coordinator.breaker.state(of: call.server.id).word,
+                retryAfterSeconds: coordinator.breaker.retryAfterSeconds(of: call.server.id))
+        case .transport, .timedOut, .sessionExpired, .protocolViolation, .stopped:
+            return .failed(error.description)
+        }
+    }
+}

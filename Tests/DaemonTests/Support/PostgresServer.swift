@@ -1,0 +1,1 @@
+../../OmniIOTests/PostgreSQL/PostgresServer.swift

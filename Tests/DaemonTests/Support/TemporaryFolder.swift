@@ -1,0 +1,1 @@
+../../OmniIOTests/SQLite/TemporaryFolder.swift

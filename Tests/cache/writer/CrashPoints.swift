@@ -1,0 +1,87 @@
+import CShims.Cache
+import CShims.Linux
+import OmniCore
+import OmniIO
+
+/// A short, fixed piece of work in which every kind of store happens; the process dies at the one
+/// it was told. Built with crash points only.
+struct CrashPoints {
+    private let board = Board(descriptor: 4)
+    private let maker = ValueMaker()
+    private let stores: UInt64
+    private var random: Mix
+
+    init(seed: UInt64, stores: UInt64) {
+        random = Mix(state: seed)
+        self.stores = stores
+    }
+
+    static var configuration: CacheConfiguration {
+        var configuration = CacheConfiguration()
+        configuration.entriesMax = 24
+        configuration.bytesMax = 2 << 20
+        configuration.serversMax = 2
+        configuration.toolsMax = 20
+        return configuration
+    }
+
+    /// Ends with "done" on the store if it was not killed.
+    mutating func work() -> Never {
+        let writer = openOrRecover(configuration: Self.configuration)
+        crashAfter(stores)
+        steps(writer, count: 60)
+        crashAfter(.max)
+        finish()
+    }
+
+    /// Recovers (and perhaps dies there), then works on to show that the tables are sound.
+    mutating func recover() -> Never {
+        let writer = openOrRecover(configuration: Self.configuration, stores: stores)
+        steps(writer, count: 40)
+        finish()
+    }
+
+    private func finish() -> Never {
+        var word: StaticString = "done"
+        _ = unsafe omni2_send_with_descriptors(3, word.utf8Start, 4, -1, -1)
+        word = ""
+        exit(0)
+    }
+
+    private mutating func steps(_ writer: CacheWriter, count: Int) {
+        for step in 0..<count {
+            switch random.below(20) {
+            case 0: invalidate(writer, tool: Int(random.below(16)))
+            case 1 where step > count / 2: invalidateAll(writer)
+            case 2: writer.sweep(at: BootClock.now())
+            case 3: _ = writer.remove(key(random.below(40)), at: BootClock.now())
+            case 4: writer.relieveMemoryPressure(at: BootClock.now())
+            default: put(writer)
+            }
+        }
+    }
+
+    private mutating func put(_ writer: CacheWriter) {
+        let index = random.below(40)
+        let sequence = board.nextSequence()
+        let token = writer.beginFill(server: "s", tool: "t\(index % 16)")
+        let now = BootClock.now()
+        let words = [8, 40, 700, 15000][Int(random.below(4))]
+        let value = unsafe maker.make(
+            sequence: sequence, key: index, expires: now.nanoseconds + 60_000_000_000,
+            words: words)
+        _ = unsafe writer.put(key(index), value, ttl: .seconds(60), token: token, at: now)
+    }
+
+    private func invalidate(_ writer: CacheWriter, tool: Int) {
+        let sequence = board.sequence
+        writer.invalidate(server: "s", tool: "t\(tool)")
+        board.acknowledge(tool: tool, sequence)
+    }
+
+    private func invalidateAll(_ writer: CacheWriter) {
+        let sequence = board.sequence
+        writer.invalidateAll()
+        for tool in 0..<Board.tools { board.acknowledge(tool: tool, sequence) }
+    }
+}

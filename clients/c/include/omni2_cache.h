@@ -1,0 +1,1 @@
+../../../Sources/CShims/include/omni2_cache.h
