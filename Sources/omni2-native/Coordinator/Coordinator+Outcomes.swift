@@ -203,8 +203,9 @@ extension Coordinator {
     // MARK: Calls of the gateway
 
     func callSucceeded(_ pass: CircuitBreaker.Pass) {
+        guard breaker.isCurrent(pass), !isStopping else { return }
         breaker.succeeded(pass)
-        guard let server = registry.server(id: pass.server), !isStopping else { return }
+        guard let server = registry.server(id: pass.server) else { return }
         switch server.phase {
         case .up:
             guard server.record.health.consecutiveFailures > 0 else { return }
@@ -217,7 +218,8 @@ extension Coordinator {
 
     /// The transport failed (a tool's own error is a success). The server is looked at at once.
     func callFailed(_ pass: CircuitBreaker.Pass, reason: String) {
-        guard let server = registry.server(id: pass.server), server.isCurrent, !isStopping
+        guard breaker.isCurrent(pass), let server = registry.server(id: pass.server),
+            server.isCurrent, !isStopping
         else { return }
         server.lastFailure = reason
         if server.phase == .up {
