@@ -80,6 +80,25 @@ static inline int omni2_peer_credentials(int descriptor, struct omni2_peer_ident
     return getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, peer, &length) < 0 ? -errno : 0;
 }
 
+/* Under _GNU_SOURCE glibc's socket calls take unions, which Swift does not convert to. */
+static inline int omni2_bind(int descriptor, const struct sockaddr *address, socklen_t length) {
+    return bind(descriptor, address, length) < 0 ? -errno : 0;
+}
+
+static inline int omni2_connect(int descriptor, const struct sockaddr *address, socklen_t length) {
+    return connect(descriptor, address, length) < 0 ? -errno : 0;
+}
+
+static inline int omni2_local_name(
+    int descriptor, struct sockaddr_storage *address, socklen_t *length) {
+    return getsockname(descriptor, (struct sockaddr *)address, length) < 0 ? -errno : 0;
+}
+
+static inline int omni2_peer_name(
+    int descriptor, struct sockaddr_storage *address, socklen_t *length) {
+    return getpeername(descriptor, (struct sockaddr *)address, length) < 0 ? -errno : 0;
+}
+
 /* Accepts without waiting, even on a listener that blocks. */
 static inline int omni2_accept_now(int listener) {
     struct pollfd ready = {.fd = listener, .events = POLLIN};

@@ -89,10 +89,12 @@ func withCStrings<Value>(
     }
     unsafe pointers.append(nil)
     defer {
-        for pointer in unsafe pointers { unsafe free(UnsafeMutablePointer(mutating: pointer)) }
+        for index in unsafe pointers.indices {
+            unsafe free(UnsafeMutablePointer(mutating: pointers[index]))
+        }
     }
     return unsafe pointers.withUnsafeBufferPointer { buffer in
-        guard let base = unsafe buffer.baseAddress else {
+        guard let base = buffer.baseAddress else {
             preconditionFailure("an array with an element has an address")
         }
         return unsafe body(base)

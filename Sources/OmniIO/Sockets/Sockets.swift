@@ -22,9 +22,8 @@ public enum Sockets {
         }
         let storage = unsafe address.copyOut()
         defer { unsafe storage.deallocate() }
-        guard unsafe bind(raw, storage, address.length) == 0 else {
-            throw SystemError("bind", errno)
-        }
+        let bound = unsafe omni2_bind(raw, storage, address.length)
+        guard bound == 0 else { throw SystemError("bind", bound) }
         if case .path(let path) = address, path.hasPrefix("/"), unsafe chmod(path, mode) != 0 {
             throw SystemError("chmod", errno)
         }
@@ -62,7 +61,7 @@ public enum Sockets {
             defer { close(probe) }
             let storage = unsafe address.copyOut()
             defer { unsafe storage.deallocate() }
-            if unsafe Glibc.connect(probe, storage, address.length) == 0 {
+            if unsafe omni2_connect(probe, storage, address.length) == 0 {
                 throw SystemError("bind", EADDRINUSE)
             }
         }
@@ -79,25 +78,18 @@ public enum Sockets {
     }
 
     public static func localAddress(of descriptor: Int32) -> SocketAddress? {
-        unsafe name(of: descriptor) { unsafe getsockname($0, $1, $2) }
-    }
-
-    public static func peerAddress(of descriptor: Int32) -> SocketAddress? {
-        unsafe name(of: descriptor) { unsafe getpeername($0, $1, $2) }
-    }
-
-    private static func name(
-        of descriptor: Int32,
-        _ call: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
-    ) -> SocketAddress? {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        let status = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe call(descriptor, $0, &length)
-            }
-        }
-        return status == 0 ? SocketAddress(storage, length: length) : nil
+        guard unsafe omni2_local_name(descriptor, &storage, &length) == 0 else { return nil }
+        return SocketAddress(storage, length: length)
+    }
+
+    /// Nil when the peer has gone.
+    public static func peerAddress(of descriptor: Int32) -> SocketAddress? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        guard unsafe omni2_peer_name(descriptor, &storage, &length) == 0 else { return nil }
+        return SocketAddress(storage, length: length)
     }
 
     /// Who is at the other end of a Unix socket.

@@ -123,9 +123,11 @@ final class Cache {
                 in: bytes, scope: scope)
         }
         return Slot(
-            key: hasher.digest(input.span), server: server, tool: tool,
+            key: key(input), server: server, tool: tool,
             timeToLive: policy.timeToLive, isShared: policy.sharing == .shared)
     }
+
+    private func key(_ input: [UInt8]) -> CacheKey { hasher.digest(input.span) }
 
     // MARK: Reading and filling
 

@@ -93,11 +93,20 @@ final class HTTPExchange {
         conversation.answered(keepsAlive: writer.keepsAlive, on: connection)
     }
 
-    /// Hands the connection over after `101 Switching Protocols`.
-    func upgrade(_ response: HTTPResponse, to successor: any Conversation) {
+    /// Hands the connection over; `respond` writes the whole `101 Switching Protocols`.
+    func upgrade(
+        _ respond: (inout ByteWriter, (inout ByteWriter) -> Void) -> Void,
+        to successor: any Conversation
+    ) {
         guard case .awaitingAnswer = state, let connection else { return }
         state = .answered
-        conversation.writeHead(response, &writer, .none, requestID: requestID, on: connection)
+        connection.send(reserving: 1024) { writer in
+            respond(&writer) { head in
+                head.append("X-Request-ID: ")
+                head.append(requestID)
+                head.append("\r\n")
+            }
+        }
         release()
         conversation.upgraded(to: successor, on: connection)
     }

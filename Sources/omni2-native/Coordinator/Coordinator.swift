@@ -111,6 +111,10 @@ final class Coordinator {
         io.spawn { await self.runCycles() }
         io.spawn { await self.runRecovery() }
         io.spawn { await self.readCircuitConfiguration() }
+    }
+
+    /// Said when the first servers are there, in the order an operator expects.
+    func announce() {
         log.info(
             "MCP Coordinator started",
             fields: [

@@ -30,7 +30,7 @@ final class ToolCaller {
 
     // MARK: Cache
 
-    /// The answer when it is there already; nil: `call` has to be awaited.
+    /// The answer when it is there already; nil: `call` has to be awaited, which does not look again.
     func cached(_ call: ToolCall) -> ToolOutcome? {
         guard let slot = slot(of: call), let found = cache.find(slot) else { return nil }
         statistics.calls += 1
@@ -77,7 +77,6 @@ final class ToolCaller {
     func call(_ call: ToolCall, until deadline: MonotonicTime) async -> ToolOutcome {
         statistics.calls += 1
         guard let slot = slot(of: call) else { return await ask(call, until: deadline) }
-        if let found = cache.find(slot) { return .result(found.result, mark: CacheMark(found)) }
         if let leader = inFlight[slot.key] {
             statistics.coalesced += 1
             return await leader.value(until: deadline) ?? .failed("timed out: \(call.tool)")
@@ -164,7 +163,7 @@ final class ToolCaller {
             return .unavailable(
                 state: coordinator.breaker.state(of: call.server.id).word,
                 retryAfterSeconds: coordinator.breaker.retryAfterSeconds(of: call.server.id))
-        case .transport, .timedOut, .sessionExpired, .protocolViolation, .stopped:
+        case .transport, .timedOut, .sessionExpired, .protocolViolation, .overloaded, .stopped:
             return .failed(error.description)
         }
     }

@@ -2,17 +2,27 @@ import OmniCore
 import OmniIO
 
 /// The services and how they are wired: the one place that knows all of them.
+///
+/// `init` builds the object graph, in `HouseBuilder`'s words; `live` starts the services in the order
+/// an operator reads in the journal, waits for the signal to stop, and ends them in reverse.
 final class House {
     let door: Door
-    private let io: any IO
-    private let configuration: Configuration
-    private let journal: Journal
-    private let log: Log
-    private let manager: ServiceManager
-    private let api: API
-    private let readiness: Readiness
-    private let listeners: [Listener]
-    private let clock: WallClock
+    let io: any IO
+    let configuration: Configuration
+    let journal: Journal
+    let log: Log
+    let manager: ServiceManager
+    let readiness = Readiness()
+    let clock: WallClock
+    let store: SQLStore
+    let hub: WebSocketHub
+    let coordinator: Coordinator
+    let cache: Cache
+    let cacheDoor: CacheDoor?
+    let gateway: Gateway
+    let api: API
+    let mcpEndpoint: MCPEndpoint
+    let imports: ServerImport?
     /// Where signals arrive; set before `live`.
     var signalDescriptor: Int32 = -1
     /// The stop is complete: the loop may end.
@@ -23,42 +33,103 @@ final class House {
     ) throws(StartError) {
         self.io = io
         self.configuration = configuration
-        readiness = Readiness()
-        clock = WallClock(io)
-        journal = Journal.standard(level: configuration.log.level, environment: environment)
-        log = Log(journal, service: .main)
-        let activated: ActivatedSockets
-        do throws(SystemError) {
-            manager = try ServiceManager(environment)
-            activated = try ActivatedSockets(environment)
-        } catch {
-            throw .system(error)
-        }
-        listeners = try Listeners.open(configuration, activated, backlog: limits.backlogMax)
-        let access = try Self.makeAccess(configuration, journal)
-        api = API(
-            access: access, hosts: HostPolicy(names: configuration.http.allowedHosts),
-            origins: OriginPolicy(origins: configuration.http.allowedOrigins),
-            log: Log(journal, service: .api))
-        door = Door(
-            io: io, limits: Door.Limits(connectionsMax: limits.connectionsMax),
-            log: Log(journal, service: .api))
-        wireDoor(limits)
-        addRoutes()
+        let build = try HouseBuilder(configuration, environment, limits: limits, io: io)
+        journal = build.journal
+        log = build.log(.main)
+        manager = build.manager
+        clock = build.clock
+        imports = try build.imports()
+        let listeners = try Listeners.open(
+            configuration, build.activated, backlog: limits.backlogMax)
+        store = build.store()
+        hub = try build.hub()
+        coordinator = try build.coordinator(store, hub)
+        cache = try build.cache()
+        cacheDoor = try build.cacheDoor(cache)
+        gateway = build.gateway(cache, coordinator)
+        mcpEndpoint = MCPEndpoint(gateway, log: build.log(.gateway))
+        api = try build.api()
+        door = build.door(api, hub, journal)
+        for listener in listeners { door.listen(listener) }
+        addRoutes(build)
+        wire()
     }
 
     // MARK: Life
 
-    /// From the first service to the last byte of the stop.
     func live() async {
         log.info("omni2-native \(Main.version) starts", fields: ["pid": Process.id])
+        feedWatchdog()
+        store.start()
         door.open()
-        readiness.hasLoadedServers = true
-        readiness.database = .ready(engine: "none")
+        await connectDatabase()
+        coordinator.start()
+        await loadServers()
+        coordinator.announce()
+        cache.start()
+        cacheDoor?.start()
+        hub.start()
+        gateway.start()
         announceReady()
         await awaitStop()
         await stop()
         hasEnded = true
+    }
+
+    /// A database that is there connects in this time; one that is not is no reason to wait longer.
+    private static let databaseTime = Duration.seconds(3)
+    /// First starts of servers take seconds; readiness says `loading` meanwhile.
+    private static let loadTime = Duration.seconds(20)
+
+    private func connectDatabase() async {
+        let deadline = io.now + Self.databaseTime
+        while store.state != .ready, io.now < deadline {
+            await io.sleep(until: io.now + .milliseconds(5))
+            if case .unavailable = store.state { break }
+        }
+        guard store.state != .ready else { return importServers() }
+        log.warning(
+            "the database is not there yet, serving what does not need it",
+            fields: ["engine": store.engine])
+        io.spawn { self.importWhenReady() }
+    }
+
+    private func importServers() {
+        guard let imports else { return }
+        io.spawn { await imports.apply(to: self.store, self.log) }
+    }
+
+    private func importWhenReady() {
+        let before = store.stateChanged
+        store.stateChanged = { [weak self] state in
+            before(state)
+            if state == .ready { self?.importServers() }
+        }
+    }
+
+    private func loadServers() async {
+        if store.state == .ready {
+            if let imports { await imports.applied(until: io.now + Self.loadTime) }
+            _ = await coordinator.firstLoadsEnded(until: io.now + Self.loadTime)
+        } else {
+            io.spawn {
+                _ = await self.coordinator.firstLoadsEnded(until: .distantFuture)
+                self.serversLoaded()
+            }
+            return
+        }
+        serversLoaded()
+    }
+
+    private func serversLoaded() {
+        readiness.hasLoadedServers = true
+        let statistics = coordinator.statistics
+        log.info(
+            "servers loaded",
+            fields: [
+                "servers": coordinator.registry.count, "healthy": statistics.activeServers,
+                "tools": gateway.catalogue.tools.count,
+            ])
     }
 
     private func announceReady() {
@@ -66,8 +137,42 @@ final class House {
             log.info("listening", fields: ["address": address.description])
         }
         log.info("omni2-native ready", id: .daemonReady)
-        tell { () throws(SystemError) in try manager.ready(status: "serving") }
+        tell { () throws(SystemError) in try manager.ready(status: statusText) }
+        io.spawn { await self.reportStatus() }
     }
+
+    private var statusText: String {
+        let statistics = coordinator.statistics
+        let database = readiness.obstacle.map { "; \($0)" } ?? ""
+        return "\(statistics.activeServers) of \(coordinator.registry.count) servers healthy, "
+            + "\(hub.count) dashboards, \(gateway.sessions.count) sessions\(database)"
+    }
+
+    /// systemctl status shows live figures.
+    private func reportStatus() async {
+        var shown = ""
+        while !readiness.isStopping {
+            await io.sleep(until: io.now + .seconds(5))
+            let text = statusText
+            if text != shown, !readiness.isStopping {
+                shown = text
+                tell { () throws(SystemError) in try manager.status(text) }
+            }
+        }
+    }
+
+    /// From the loop that does the work: a loop that hangs is not kept alive.
+    private func feedWatchdog() {
+        guard let interval = manager.watchdogInterval else { return }
+        io.spawn {
+            while !self.hasEnded {
+                self.tell { () throws(SystemError) in try self.manager.watchdog() }
+                await self.io.sleep(until: self.io.now + interval / 3)
+            }
+        }
+    }
+
+    // MARK: The end
 
     /// Returns when a signal asks for the end.
     private func awaitStop() async {
@@ -80,19 +185,29 @@ final class House {
             }
             switch Process.nextSignal(signalDescriptor) {
             case .terminate, .interrupt: return
-            case .hangUp: log.info("reload asked for")
+            case .hangUp:
+                log.notice(
+                    "reload asked for; settings take effect at the next start",
+                    id: .configurationNeedsRestart)
             case nil: continue
             }
         }
     }
 
+    /// In reverse: nobody new comes in, what is under way ends, then what it needed.
     private func stop() async {
         readiness.isStopping = true
+        let deadline = io.now + configuration.main.stopTimeout
         log.info("stopping", id: .daemonStopping)
         tell { () throws(SystemError) in try manager.stopping(status: "stopping") }
         door.closeListeners()
-        let deadline = io.now + configuration.main.stopTimeout
-        await door.drain(until: deadline)
+        gateway.stop()
+        hub.stop()
+        await door.drain(until: min(deadline, io.now + configuration.main.stopTimeout / 2))
+        cacheDoor?.close()
+        cache.stop()
+        await coordinator.stop(until: deadline)
+        await store.stop()
         log.info("omni2-native stopped")
         journal.flush()
     }
@@ -105,49 +220,68 @@ final class House {
         }
     }
 
-    // MARK: Wiring
+    // MARK: Wires between services
 
-    private static func makeAccess(
-        _ configuration: Configuration, _ journal: Journal
-    ) throws(StartError) -> Access {
-        let log = Log(journal, service: .access)
-        let path = configuration.access.adminTokenFile
-        let token: AdminToken.Loaded
-        do throws(AdminToken.LoadError) {
-            token = try AdminToken.load(path)
-        } catch {
-            throw .adminToken(error)
+    private func wire() {
+        let databaseLog = Log(journal, service: .database)
+        let before = store.stateChanged
+        store.stateChanged = { [weak self] state in
+            before(state)
+            self?.databaseChanged(state, databaseLog)
         }
-        if let fresh = token.fresh {
-            log.notice(
-                "made an administrator token", id: .adminTokenCreated, fields: ["file": path])
-            // Once, and only to a person: the journal never sees it.
-            if Console.isTerminal { Console.error("administrator token: \(fresh)\n") }
+        hub.snapshot = { [unowned coordinator] access in
+            .array(coordinator.registry.servers.filter { access.mayUse($0.name) }.map(\.snapshot))
         }
-        return Access(adminTokenHash: token.hash, ownUser: Process.user, log: log)
     }
 
-    private func wireDoor(_ limits: Limits) {
-        var conversation = HTTPConversation.Limits()
-        conversation.http = HTTPLimits(
-            requestLineBytesMax: limits.targetBytesMax, headerBytesMax: limits.headerBytesMax,
-            headerCountMax: limits.headerFieldsMax, bodyBytesMax: limits.bodyBytesMax)
-        conversation.headTime = limits.headerTimeout
-        conversation.bodyTime = limits.bodyTimeout
-        conversation.idleTime = limits.idleTimeout
-        conversation.sendTime = limits.sendTimeout
-        let shared = HTTPConversation.Shared(
-            limits: conversation, makeRequestID: RequestIDs().next, date: { [clock] in clock.date },
-            handle: { [unowned api] in api.handle($0) })
-        door.welcome = { _ in HTTPConversation(shared) }
-        door.turnEnd = { [journal] in journal.flush() }
-        for listener in listeners { door.listen(listener) }
+    private func databaseChanged(_ state: StoreState, _ log: Log) {
+        switch state {
+        case .starting: readiness.database = .starting
+        case .ready:
+            readiness.database = .ready(engine: store.engine)
+            log.info("database connected", id: .databaseConnected, fields: ["engine": store.engine])
+        case .unavailable(let reason, _):
+            if case .unavailable = readiness.database { return }
+            readiness.database = .unavailable(engine: store.engine, reason: reason)
+            log.error(
+                "database is not available, serving from memory and trying again",
+                id: .databaseLost, fields: ["engine": store.engine, "error": reason])
+        }
     }
 
-    private func addRoutes() {
+    private func addRoutes(_ build: HouseBuilder) {
+        let apiLog = build.log(.api)
         let health = HealthRoutes(
             readiness: readiness, now: { [clock] in clock.now }, startedAt: clock.now,
-            servers: { (0, 0) })
-        api.add { health.add(to: &$0) }
+            servers: { [unowned coordinator] in
+                (coordinator.statistics.activeServers, coordinator.registry.count)
+            })
+        let servers = ServerRoutes(io: io, store: store, coordinator: coordinator, log: apiLog)
+        let tools = ToolRoutes(
+            io: io, store: store, coordinator: coordinator, gateway: gateway, log: apiLog)
+        let circuits = CircuitRoutes(io: io, store: store, coordinator: coordinator, log: apiLog)
+        let events = EventRoutes(
+            hub: hub, coordinator: coordinator, limits: build.webSocketLimits, log: apiLog)
+        let cached = CacheRoutes(cache: cache)
+        api.add { router in
+            health.add(to: &router)
+            mcpEndpoint.add(to: &router)
+            servers.add(to: &router)
+            tools.add(to: &router)
+            circuits.add(to: &router)
+            events.add(to: &router)
+            cached.add(to: &router)
+        }
+    }
+}
+
+extension LiveServer {
+    /// One entry of `initial_status`.
+    fileprivate var snapshot: JSONValue {
+        [
+            "name": .string(name), "health_status": .string(status.rawValue),
+            "circuit_state": .string(record.health.circuitState),
+            "last_health_check": Timestamp.json(record.health.lastCheck),
+        ]
     }
 }

@@ -28,7 +28,9 @@ enum Main {
             Console.print(ConfigurationArguments.settings(Configuration.standard().rows))
             return ExitStatus.success
         case .check(let location):
-            guard load(location, environment) != nil else { return ExitStatus.configuration }
+            guard let configuration = load(location, environment), check(configuration) else {
+                return ExitStatus.configuration
+            }
             Console.print("configuration is fine\n")
             return ExitStatus.success
         case .run(let location):
@@ -47,6 +49,18 @@ enum Main {
         } catch {
             Console.error(error.description + "\n")
             return nil
+        }
+    }
+
+    /// What the configuration points to, as far as it can be read without changing anything.
+    private static func check(_ configuration: Configuration) -> Bool {
+        guard let path = configuration.mcp.importFile else { return true }
+        do throws(ServerImport.Problem) {
+            _ = try ServerImport.read(path)
+            return true
+        } catch {
+            Console.error("\(error)\n")
+            return false
         }
     }
 
@@ -69,11 +83,12 @@ enum StartError: Error, CustomStringConvertible {
     case noRing(SystemError)
     case cannotListen(String, SystemError)
     case adminToken(AdminToken.LoadError)
+    case importFile(ServerImport.Problem)
     case system(SystemError)
 
     var exitStatus: Int32 {
         switch self {
-        case .noRing, .cannotListen, .adminToken: ExitStatus.configuration
+        case .noRing, .cannotListen, .adminToken, .importFile: ExitStatus.configuration
         case .system: ExitStatus.failure
         }
     }
@@ -87,6 +102,7 @@ enum StartError: Error, CustomStringConvertible {
         case .cannotListen(let address, let error):
             "[HTTP] Listen=\(address): \(error); choose an address that is free and yours"
         case .adminToken(let error): error.description
+        case .importFile(let problem): problem.description
         case .system(let error): error.description
         }
     }

@@ -82,6 +82,40 @@ final class WebSocketHub: WebSocketApplication {
         scheduleTick()
     }
 
+    func stop() {
+        log.info(
+            "WebSocket broadcaster stopped",
+            fields: ["connections": count, "published": statistics.published])
+    }
+
+    /// For people who wonder what a dashboard gets.
+    var report: JSONValue {
+        var connections: [JSONValue] = []
+        for subscriber in subscribers {
+            guard let peer = subscriber.peer, let details = details[peer.slot] else { continue }
+            connections.append([
+                "conn_id": JSONValue(Int(peer.slot)), "user_id": .string(peer.principal.id),
+                "user_role": .string(peer.principal.role.rawValue),
+                "subscriptions": JSONValue(details.count),
+                "subscription_ids": JSONValue(details.ids),
+                "behind": .int(Int64(events.next - min(subscriber.cursor, events.next))),
+            ])
+        }
+        let subscriptions = details.values.reduce(0) { $0 + $1.count }
+        return [
+            "active_connections": JSONValue(count), "connections": .array(connections),
+            "subscription_stats": [
+                "total_connections": JSONValue(count),
+                "total_subscriptions": JSONValue(subscriptions),
+                "avg_subs_per_conn": .double(
+                    count == 0 ? 0 : Double(subscriptions) / Double(count)),
+            ],
+            "published": .int(Int64(statistics.published)),
+            "deliveries": .int(Int64(statistics.deliveries)),
+            "resyncs": .int(Int64(statistics.resyncs)),
+        ]
+    }
+
     // MARK: Publishing
 
     /// Puts an event on the bus; its sequence number, nil when it is larger than the log takes.

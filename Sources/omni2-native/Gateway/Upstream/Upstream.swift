@@ -98,6 +98,9 @@ final class Upstream {
     }
 
     private func open(until deadline: MonotonicTime) async throws(UpstreamError) {
+        if case .unreadable(let why) = record.configuration.authentication {
+            throw .transport("its credential cannot be read: \(why)")
+        }
         let address = try UpstreamAddress(record.configuration, environment: environment)
         switch address {
         case .child(let command):

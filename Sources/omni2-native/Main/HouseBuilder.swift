@@ -1,0 +1,250 @@
+import OmniCore
+import OmniIO
+
+/// Makes each service out of the configuration. No service knows another's settings.
+struct HouseBuilder {
+    let configuration: Configuration
+    let environment: Environment
+    let limits: Limits
+    let io: any IO
+    let journal: Journal
+    let manager: ServiceManager
+    let activated: ActivatedSockets
+    let clock: WallClock
+
+    init(
+        _ configuration: Configuration, _ environment: Environment, limits: Limits, io: any IO
+    ) throws(StartError) {
+        self.configuration = configuration
+        self.environment = environment
+        self.limits = limits
+        self.io = io
+        clock = WallClock(io)
+        journal = Journal.standard(level: configuration.log.level, environment: environment)
+        do throws(SystemError) {
+            manager = try ServiceManager(environment)
+            activated = try ActivatedSockets(environment)
+            try Files.makeDirectory(configuration.directories.state)
+            try Files.makeDirectory(configuration.directories.runtime)
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    func log(_ service: Service) -> Log { Log(journal, service: service) }
+
+    // MARK: Below
+
+    func store() -> SQLStore {
+        var settings = SQLStore.Settings()
+        settings.healthLogDays = max(1, Int(configuration.database.retention / .seconds(86_400)))
+        if let key = configuration.access.encryptionKey {
+            settings.key = SecretBox(key: Self.bytes(hexadecimal: key))
+        }
+        guard let url = configuration.database.url else {
+            return .sqlite(io, path: "\(configuration.directories.state)/omni2.db", settings)
+        }
+        var engine = PostgresEngine.Settings()
+        engine.pool.connectionsMax = configuration.database.connections
+        engine.pool.connectTimeout = configuration.database.connectTimeout
+        engine.pool.statementTimeout = configuration.database.statementTimeout
+        engine.pool.waitingMax = limits.statementsQueuedMax
+        engine.callTimeout = configuration.database.statementTimeout
+        return .postgresql(io, url: databaseURL(url), settings, engine)
+    }
+
+    /// With the password that comes as a credential of its own, as libpq takes it in a URL.
+    private func databaseURL(_ url: Secret) -> String {
+        guard let password = configuration.database.password else { return url.revealed }
+        var encoded = ""
+        for byte in password.revealed.utf8 {
+            let digits = String(byte, radix: 16)
+            encoded += "%" + (digits.utf8.count == 1 ? "0" : "") + digits
+        }
+        return url.revealed + (url.revealed.contains("?") ? "&" : "?") + "password=" + encoded
+    }
+
+    /// The configuration has checked that these are 64 digits.
+    private static func bytes(hexadecimal text: Secret) -> [UInt8] {
+        var writer = ByteWriter(capacity: 32)
+        Array(text.revealed.utf8).withRawSpan { digits in
+            _ = Hex.decode(
+                digits, ByteRange(offset: 0, count: digits.byteCount), into: &writer)
+        }
+        return writer.array()
+    }
+
+    func imports() throws(StartError) -> ServerImport? {
+        guard let path = configuration.mcp.importFile else { return nil }
+        do throws(ServerImport.Problem) {
+            return try ServerImport(path: path, io: io)
+        } catch {
+            throw .importFile(error)
+        }
+    }
+
+    // MARK: Services
+
+    func hub() throws(StartError) -> WebSocketHub {
+        let section = configuration.webSocket
+        var settings = WebSocketHub.Settings()
+        settings.subscribersMax = limits.subscribersMax
+        settings.logBytesMax = limits.eventLogBytesMax
+        settings.logEventsMax = limits.eventLogEventsMax
+        settings.subscriptionsMax = limits.subscriptionsPerConnectionMax
+        settings.classesMax = limits.filterClassesMax
+        settings.pingInterval = section.pingInterval
+        settings.staleTime = section.staleTimeout
+        settings.stallTime = section.stallTimeout
+        settings.resyncsLagging = section.lagPolicy == .resync
+        do throws(SystemError) {
+            return try WebSocketHub(
+                io: io, clock: clock, settings: settings, log: log(.webSocket))
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    var webSocketLimits: WebSocketLimits {
+        WebSocketLimits(
+            frameBytesMax: limits.messageBytesMax, messageBytesMax: limits.messageBytesMax)
+    }
+
+    func coordinator(_ store: SQLStore, _ hub: WebSocketHub) throws(StartError) -> Coordinator {
+        let http: HTTPClient
+        do throws(SystemError) {
+            http = try HTTPClient(io: io)
+        } catch {
+            throw .system(error)
+        }
+        let (io, environment, deadlines) = (io, environment, upstreamDeadlines)
+        let gatewayLog = log(.gateway)
+        return Coordinator(
+            io: io, store: store, journal: journal,
+            settings: CoordinatorSettings(configuration.coordinator),
+            circuits: CircuitBreakerConfiguration(configuration.circuitBreaker),
+            publish: { [unowned hub] in hub.publish($0) },
+            makeSession: { record in
+                WatchedUpstream(
+                    Upstream(
+                        record: record, io: io, http: http, deadlines: deadlines,
+                        environment: environment, log: gatewayLog))
+            })
+    }
+
+    private var upstreamDeadlines: UpstreamDeadlines {
+        let section = configuration.mcp
+        var deadlines = UpstreamDeadlines()
+        deadlines.connect = section.connectTimeout
+        deadlines.handshake = section.handshakeTimeout
+        deadlines.list = section.listTimeout
+        deadlines.stop = section.stopTimeout
+        deadlines.messageBytesMax = limits.resultBytesMax
+        deadlines.pagesMax = limits.pagesPerListMax
+        deadlines.itemsMax = limits.itemsPerServerMax
+        return deadlines
+    }
+
+    func cache() throws(StartError) -> Cache {
+        do throws(SystemError) {
+            return try Cache(io: io, settings: configuration.cache, log: log(.cache))
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    /// Nil where no socket is configured.
+    func cacheDoor(_ cache: Cache) throws(StartError) -> CacheDoor? {
+        if let passed = activated["cache"].first {
+            return cacheDoor(cache, passed.descriptor, isActivated: true)
+        }
+        guard let path = configuration.cache.socket, let address = SocketAddress(path) else {
+            return nil
+        }
+        do throws(SystemError) {
+            let socket = try Sockets.listen(on: address, backlog: 128, packets: true)
+            offerToGroup(path)
+            return cacheDoor(cache, socket.take(), isActivated: false)
+        } catch {
+            throw .cannotListen(path, error)
+        }
+    }
+
+    private func cacheDoor(_ cache: Cache, _ descriptor: Int32, isActivated: Bool) -> CacheDoor {
+        CacheDoor(
+            io: io, descriptor: descriptor, isActivated: isActivated, cache: cache,
+            allowsSameUser: configuration.cache.allowsSameUser, log: log(.cache))
+    }
+
+    private func offerToGroup(_ path: String) {
+        let group = configuration.cache.socketGroup
+        do throws(SystemError) {
+            try Sockets.setGroup(path, named: group)
+        } catch {
+            log(.cache).info(
+                "cache socket is for the daemon's user and group only",
+                fields: ["socket": path, "group": group, "error": error])
+        }
+    }
+
+    func gateway(_ cache: Cache, _ coordinator: Coordinator) -> Gateway {
+        var settings = Gateway.Settings()
+        settings.callTime = configuration.mcp.callTimeout
+        settings.listTime = configuration.mcp.listTimeout
+        let sessions = GatewaySessions(
+            io: io, countMax: limits.sessionsMax, idleTime: configuration.mcp.sessionIdleTimeout)
+        return Gateway(
+            io: io, settings: settings, sessions: sessions, cache: cache, coordinator: coordinator,
+            log: log(.gateway))
+    }
+
+    // MARK: The door
+
+    func api() throws(StartError) -> API {
+        API(
+            access: try access(), hosts: HostPolicy(names: configuration.http.allowedHosts),
+            origins: OriginPolicy(origins: configuration.http.allowedOrigins), log: log(.api))
+    }
+
+    private func access() throws(StartError) -> Access {
+        let path = configuration.access.adminTokenFile
+        let token: AdminToken.Loaded
+        do throws(AdminToken.LoadError) {
+            token = try AdminToken.load(path)
+        } catch {
+            throw .adminToken(error)
+        }
+        if let fresh = token.fresh {
+            log(.access).notice(
+                "made an administrator token", id: .adminTokenCreated, fields: ["file": path])
+            // Once, and only to a person: the journal never sees it.
+            if Console.isTerminal { Console.error("administrator token: \(fresh)\n") }
+        }
+        return Access(adminTokenHash: token.hash, ownUser: Process.user, log: log(.access))
+    }
+
+    func door(_ api: API, _ hub: WebSocketHub, _ journal: Journal) -> Door {
+        let door = Door(
+            io: io, limits: Door.Limits(connectionsMax: limits.connectionsMax), log: log(.api))
+        var conversation = HTTPConversation.Limits()
+        conversation.http = HTTPLimits(
+            requestLineBytesMax: limits.targetBytesMax, headerBytesMax: limits.headerBytesMax,
+            headerCountMax: limits.headerFieldsMax, bodyBytesMax: limits.bodyBytesMax)
+        conversation.headTime = limits.headerTimeout
+        conversation.bodyTime = limits.bodyTimeout
+        conversation.idleTime = limits.idleTimeout
+        conversation.sendTime = limits.sendTimeout
+        let shared = HTTPConversation.Shared(
+            limits: conversation, makeRequestID: RequestIDs().next, date: { [clock] in clock.date },
+            handle: { [unowned api] in api.handle($0) })
+        door.welcome = { _ in HTTPConversation(shared) }
+        door.turnEnd = { [unowned hub] in
+            hub.drain()
+            journal.flush()
+        }
+        door.otherTimer = { [unowned hub] token in
+            if token.kind == HotKind.hub.rawValue { hub.ticked() }
+        }
+        return door
+    }
+}

@@ -1,0 +1,139 @@
+"""Fixtures of the acceptance tests: a daemon of one's own, and the neighbours it needs."""
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from omni.daemon import BINARY, Daemon
+from omni.databases import Postgres, Redis
+from omni.processes import is_alive
+from omni.servers import HTTPServer, make_repository
+
+LOG_TAIL = 120
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Tests that need the daemon fail at once, and clearly, where it was not built."""
+    if not BINARY.exists():
+        reason = f"{BINARY} is missing: run `make build`, or set OMNI2_BINARY"
+        for item in items:
+            if "daemon" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, request) -> Iterator[Callable[..., Daemon]]:
+    """Starts daemons: `daemon(configuration, servers=…)`.
+
+    At the end each that still runs is asked to stop, must leave with status 0 within 30 seconds,
+    and must take its children with it.
+    """
+    daemons: list[Daemon] = []
+
+    def start(configuration: dict | None = None, *, servers: dict | None = None,
+              environment: dict | None = None, begin: bool = True) -> Daemon:
+        directory = tmp_path / f"daemon{len(daemons)}"
+        directory.mkdir()
+        one = Daemon(directory, configuration, servers, environment)
+        daemons.append(one)
+        request.node.omni_daemons = daemons
+        return one.start() if begin else one
+
+    yield start
+    problems = []
+    for one in daemons:
+        if one.child is None or one.was_killed:
+            continue
+        if not one.is_running:
+            if one.child.process.returncode != 0:
+                problems.append(f"omni2-native ended with {one.child.process.returncode}")
+            continue
+        children = one.children()
+        try:
+            one.stop()
+        except Exception as problem:
+            problems.append(f"did not stop cleanly: {problem!r}")
+            one.kill()
+        problems += [f"left its child {pid} behind" for pid in children if is_alive(pid)]
+    if problems:
+        log = daemons[-1].output().splitlines()[-LOG_TAIL:]
+        pytest.fail("\n".join([*problems, "--- log", *log]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Shows the daemon's log beside a failure."""
+    report = yield
+    if report.failed:
+        for number, one in enumerate(getattr(item, "omni_daemons", [])):
+            tail = one.output().splitlines()[-LOG_TAIL:]
+            report.sections.append((f"omni2-native log {number}", "\n".join(tail)))
+    return report
+
+
+@pytest.fixture
+def http_server(tmp_path: Path) -> Iterator[Callable[..., HTTPServer]]:
+    """Starts counting HTTP servers: `http_server(name, *options)`."""
+    servers: list[HTTPServer] = []
+
+    def start(name: str = "counting", *options: str) -> HTTPServer:
+        servers.append(HTTPServer(tmp_path, name, *options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def counting_process(tmp_path_factory) -> Iterator[HTTPServer]:
+    server = HTTPServer(tmp_path_factory.mktemp("counting"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def counting(counting_process: HTTPServer) -> HTTPServer:
+    """The counting server that the tests share, as good as new: its start costs a second."""
+    if not counting_process.is_running:
+        counting_process.start()
+    counting_process.mode("ok")
+    counting_process.reset()
+    return counting_process
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    return make_repository(tmp_path / "repository")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Postgres]:
+    """One private PostgreSQL cluster per file, made but not started."""
+    cluster = Postgres()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture
+def postgres(cluster: Postgres) -> Iterator[Postgres]:
+    """The cluster, running, with an empty database."""
+    cluster.restart()
+    cluster.psql("DROP SCHEMA IF EXISTS omni2, auth_service, omni2_dashboard CASCADE")
+    yield cluster
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    server = Redis(tmp_path)
+    server.start()
+    yield server
+    server.stop()

@@ -1,0 +1,1 @@
+"""What the acceptance tests are told with: the daemon, its neighbours, and ways to wait."""
