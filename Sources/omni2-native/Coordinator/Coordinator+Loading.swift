@@ -96,6 +96,8 @@ extension Coordinator {
     func announceLoading(_ server: LiveServer, from old: String, reason: String) {
         let configuration = server.record.configuration
         server.status = .loading
+        // Changed again before it was loaded: nothing new to tell.
+        if old == HealthStatus.loading.rawValue { return }
         publish(
             .statusChange(
                 of: server.name, from: old, to: HealthStatus.loading.rawValue, reason: reason,
