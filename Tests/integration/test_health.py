@@ -23,7 +23,8 @@ def test_ready(daemon):
 
 
 def test_not_ready_is_503_with_a_reason(daemon):
-    one = daemon({"Database": {"URL": f"postgresql://nobody:secret-word@127.0.0.1:{free_port()}/omni"}})
+    one = daemon({"Database": {"URL": f"postgresql://nobody:secret-word@127.0.0.1:{free_port()}/omni"}},
+                 ready=False)
     answer = one.get("/health/ready", token=None)
     assert answer.status_code == 503
     assert answer.json()["ready"] is False and answer.json()["reason"]
