@@ -43,7 +43,7 @@ let package = Package(
         .target(
             name: "COmni2Cache", path: "clients/c",
             exclude: [
-                "Makefile", "omni2cache.map", "omni2cache.pc.in", "examples", "omni2-cache.c",
+                "Makefile", "omni2cache.map", "omni2cache.pc.in", "omni2-cache.c",
             ],
             sources: ["omni2cache.c"], publicHeadersPath: "include"),
         .target(name: "Omni2Cache", dependencies: ["COmni2Cache"], swiftSettings: strict),
@@ -54,7 +54,8 @@ let package = Package(
             path: "Tests/cache/writer", swiftSettings: strict),
         .testTarget(name: "OmniCoreTests", dependencies: ["OmniCore"], swiftSettings: strict),
         .testTarget(
-            name: "OmniIOTests", dependencies: ["OmniIO", "OmniCore", "Omni2Cache"],
+            name: "OmniIOTests",
+            dependencies: ["OmniIO", "OmniCore", "Omni2Cache", "CacheTestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "DaemonTests", dependencies: ["omni2-native", "OmniIO", "OmniCore"],

@@ -37,6 +37,18 @@ extension RawSpan {
         }
     }
 
+    /// Whether two ranges hold the same bytes, where ASCII letters match in either case.
+    func equalsIgnoringCase(_ first: ByteRange, _ second: ByteRange) -> Bool {
+        guard first.count == second.count else { return false }
+        for index in 0..<first.count
+        where self[first.offset + index].lowercasedASCII
+            != self[second.offset + index].lowercasedASCII
+        {
+            return false
+        }
+        return true
+    }
+
     /// Offset of the first `byte` at or after `start` and before `end`; nil if there is none.
     public func firstOffset(of byte: UInt8, from start: Int, to end: Int) -> Int? {
         let pattern = 0x0101_0101_0101_0101 &* UInt64(byte)

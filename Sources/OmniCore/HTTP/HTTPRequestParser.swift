@@ -8,7 +8,7 @@
 public struct HTTPRequestParser: Sendable {
     public enum Step: Hashable, Sendable {
         /// Nothing more to say until more bytes are there. Keep those from `consumed` on, and
-        /// those of ranges still in use.
+        /// those of ranges still in use; of an incomplete head, all.
         case needMore
         /// The head is complete and in `head`; the body follows.
         case head
@@ -34,9 +34,9 @@ public struct HTTPRequestParser: Sendable {
     }
 
     private var state = State.requestLine
-    /// Bytes of the request that are dealt with, from its first one on.
-    public private(set) var consumed = 0
-    /// No line feed lies between `consumed` and here.
+    /// Where reading goes on, counted from the first byte of the request.
+    private var position = 0
+    /// No line feed lies between `position` and here.
     private var scanned = 0
     /// Lines of the part being read: empty ones before the request, then header lines.
     private var lineCount = 0
@@ -48,6 +48,15 @@ public struct HTTPRequestParser: Sendable {
     /// Forgets the request, ready for the next one.
     public mutating func reset() { self = HTTPRequestParser() }
 
+    /// Bytes at the front that are dealt with: none before the head is complete, because its
+    /// ranges lie in them; after `.complete` the size of the request.
+    public var consumed: Int {
+        switch state {
+        case .requestLine, .headers, .failed: 0
+        default: position
+        }
+    }
+
     /// Nothing of a request has been read: the connection is idle between requests.
     public var isIdle: Bool {
         if case .requestLine = state { scanned == 0 } else { false }
@@ -57,7 +66,7 @@ public struct HTTPRequestParser: Sendable {
     /// count from what is first then. Those of the head do not apply any more.
     public mutating func dropped(_ count: Int) {
         precondition(count >= 0 && count <= consumed, "dropped what was not consumed")
-        consumed -= count
+        position -= count
         scanned -= min(scanned, count)
     }
 
@@ -83,7 +92,7 @@ public struct HTTPRequestParser: Sendable {
             case .headers(let requestStart, let start):
                 guard try findHeadEnd(bytes, limits, start) else { return .needMore }
                 try HTTPHeadParser.parse(
-                    bytes, from: requestStart, to: consumed, limits: limits, into: &head)
+                    bytes, from: requestStart, to: position, limits: limits, into: &head)
                 switch head.body {
                 case .count(let count): state = .body(remaining: count)
                 case .chunked: state = .chunkSize
@@ -129,7 +138,7 @@ public struct HTTPRequestParser: Sendable {
         _ bytes: RawSpan, _ limits: HTTPLimits
     ) throws(HTTPError) -> Bool {
         while true {
-            let start = consumed
+            let start = position
             // Something that is not HTTP at all, a TLS greeting for one, has no line end for long.
             if start < bytes.byteCount {
                 let first = bytes[start]
@@ -145,7 +154,7 @@ public struct HTTPRequestParser: Sendable {
                 guard lineCount <= Self.emptyLinesMax else { throw .malformedRequestLine }
             case .line:
                 lineCount = 0
-                state = .headers(requestStart: start, start: consumed)
+                state = .headers(requestStart: start, start: position)
                 return true
             }
         }
@@ -156,7 +165,7 @@ public struct HTTPRequestParser: Sendable {
         _ bytes: RawSpan, _ limits: HTTPLimits, _ start: Int
     ) throws(HTTPError) -> Bool {
         while true {
-            let room = limits.headerBytesMax - (consumed - start)
+            let room = limits.headerBytesMax - (position - start)
             switch try takeLine(bytes, bytesMax: room - 2) {
             case .incomplete: return false
             case .tooLong: throw .headersTooLarge(limit: limits.headerBytesMax)
@@ -173,10 +182,10 @@ public struct HTTPRequestParser: Sendable {
     // MARK: Body
 
     private mutating func takePiece(_ bytes: RawSpan, _ remaining: Int) -> ByteRange? {
-        let count = min(remaining, bytes.byteCount - consumed)
+        let count = min(remaining, bytes.byteCount - position)
         guard count > 0 else { return nil }
-        defer { consumed += count }
-        return ByteRange(offset: consumed, count: count)
+        defer { position += count }
+        return ByteRange(offset: position, count: count)
     }
 
     /// Nil while the line is incomplete.
@@ -221,11 +230,11 @@ public struct HTTPRequestParser: Sendable {
     }
 
     private mutating func readChunkEnd(_ bytes: RawSpan) throws(HTTPError) -> Bool {
-        let available = bytes.byteCount - consumed
-        if available > 0, bytes[consumed] != .carriageReturn { throw .missingChunkEnd }
-        if available > 1, bytes[consumed + 1] != .lineFeed { throw .missingChunkEnd }
+        let available = bytes.byteCount - position
+        if available > 0, bytes[position] != .carriageReturn { throw .missingChunkEnd }
+        if available > 1, bytes[position + 1] != .lineFeed { throw .missingChunkEnd }
         guard available > 1 else { return false }
-        consumed += 2
+        position += 2
         return true
     }
 
@@ -260,7 +269,7 @@ public struct HTTPRequestParser: Sendable {
     private mutating func takeLine(
         _ bytes: RawSpan, bytesMax: Int
     ) throws(HTTPError) -> Line {
-        let start = consumed
+        let start = position
         let end = bytes.byteCount
         guard
             let feed = bytes.firstOffset(of: .lineFeed, from: max(scanned, start), to: end)
@@ -270,8 +279,8 @@ public struct HTTPRequestParser: Sendable {
         }
         guard feed - start <= bytesMax + 1 else { return .tooLong }
         guard feed > start, bytes[feed - 1] == .carriageReturn else { throw .bareLineFeed }
-        consumed = feed + 1
-        scanned = consumed
+        position = feed + 1
+        scanned = position
         return .line(ByteRange(from: start, to: feed - 1))
     }
 }

@@ -137,7 +137,10 @@ public enum JSONScanner {
     ) -> Bool {
         guard let value, let content = content(of: value, in: bytes) else { return false }
         if bytes.equals(content, text) { return true }
-        guard JSONText.isEscaped(content, in: bytes) else { return false }
+        // Escapes only make a text longer, so most names end here without being read through.
+        guard content.count > text.utf8CodeUnitCount, JSONText.isEscaped(content, in: bytes) else {
+            return false
+        }
         var decoded: [UInt8] = []
         JSONText.decode(value, in: bytes, to: &decoded)
         return unsafe decoded.span.bytes.equals(ByteRange(offset: 0, count: decoded.count), text)

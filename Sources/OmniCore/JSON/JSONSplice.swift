@@ -1,8 +1,8 @@
 /// Changes a JSON text by cutting and pasting: results and parameters cross the gateway as the
 /// bytes they came in, but for the few members that are ours to change.
 ///
-/// Gather edits, then apply them in one copy. Edits may be nested in nothing but themselves: two
-/// edits of the same bytes are a bug of the caller and trap.
+/// Gather edits, then apply them in one copy. Two edits of the same bytes are a bug of the caller
+/// and trap.
 public struct JSONSplice: Sendable {
     /// What becomes of one member: set to `json`, or removed when that is nil.
     public struct Change: Sendable {
@@ -48,38 +48,53 @@ public struct JSONSplice: Sendable {
     }
 
     /// Sets and removes members of one object. Call it once per object, with all its changes.
+    /// Anything but an object is left as it is: what a peer sends as a result may be a number.
     ///
     /// A name that occurs twice is left once, so that no reader can take the other one. New members
     /// go to the front, where they are found without reading a long result to its end.
     public mutating func edit(
         _ object: ByteRange, in bytes: RawSpan, _ changes: [Change]
     ) {
-        precondition(
-            JSONScanner.kind(of: object, in: bytes) == .object, "only an object has members")
-        var isFound = [Bool](repeating: false, count: changes.count)
-        var lastPlace = [Int](repeating: -1, count: changes.count)
-        var members: [JSONMember] = []
+        guard JSONScanner.kind(of: object, in: bytes) == .object else { return }
         var cursor = JSONMembers(of: object, in: bytes)
         while let member = cursor.next(in: bytes) {
-            for (index, change) in changes.enumerated() where member.isNamed(change.name, in: bytes)
-            {
-                lastPlace[index] = members.count
+            if changes.contains(where: { member.isNamed($0.name, in: bytes) }) {
+                return rework(object, in: bytes, changes)
             }
+        }
+        // The usual case: nothing of ours is there yet.
+        let isEmpty =
+            JSONSkip.separators(bytes, from: object.offset + 1, to: object.end - 1)
+            == object.end - 1
+        insert(changes, into: object, isEmptyOtherwise: isEmpty)
+    }
+
+    /// The general case, where members stand in the way.
+    private mutating func rework(
+        _ object: ByteRange, in bytes: RawSpan, _ changes: [Change]
+    ) {
+        var members: [JSONMember] = []
+        /// Per member the change that concerns it.
+        var concerned: [Int?] = []
+        var lastPlace = [Int?](repeating: nil, count: changes.count)
+        var cursor = JSONMembers(of: object, in: bytes)
+        while let member = cursor.next(in: bytes) {
+            let index = changes.firstIndex { member.isNamed($0.name, in: bytes) }
+            if let index { lastPlace[index] = members.count }
             members.append(member)
+            concerned.append(index)
         }
         var isRemoved = [Bool](repeating: false, count: members.count)
-        for (place, member) in members.enumerated() {
-            for (index, change) in changes.enumerated() where member.isNamed(change.name, in: bytes)
-            {
-                if let json = change.json, lastPlace[index] == place {
-                    isFound[index] = true
-                    replace(member.value, with: json)
-                } else {
-                    isRemoved[place] = true
-                }
+        for (place, index) in concerned.enumerated() {
+            guard let index else { continue }
+            if let json = changes[index].json, lastPlace[index] == place {
+                replace(members[place].value, with: json)
+            } else {
+                isRemoved[place] = true
             }
         }
-        insert(changes, unless: isFound, into: object, isEmptyOtherwise: !isRemoved.contains(false))
+        let missing = changes.indices.filter { lastPlace[$0] == nil }.map { changes[$0] }
+        insert(missing, into: object, isEmptyOtherwise: !isRemoved.contains(false))
         remove(members, isRemoved, from: object)
     }
 
@@ -94,14 +109,10 @@ public struct JSONSplice: Sendable {
         }
         let additions = changes.filter { $0.json != nil }
         if additions.isEmpty { return }
-        var meta = JSONWriter()
-        meta.object { meta in
-            for addition in additions {
-                guard let json = addition.json else { continue }
-                meta.member(addition.name, raw: json)
-            }
-        }
-        edit(object, in: bytes, [Change("_meta", meta.take())])
+        var meta: [UInt8] = Array("{".utf8)
+        Self.append(additions, to: &meta)
+        meta.append(UInt8(ascii: "}"))
+        edit(object, in: bytes, [Change("_meta", meta)])
     }
 
     /// Appends the text of `value` with all edits made.
@@ -127,20 +138,27 @@ public struct JSONSplice: Sendable {
     }
 
     private mutating func insert(
-        _ changes: [Change], unless isFound: [Bool], into object: ByteRange, isEmptyOtherwise: Bool
+        _ changes: [Change], into object: ByteRange, isEmptyOtherwise: Bool
     ) {
         var text: [UInt8] = []
-        for (index, change) in changes.enumerated() where !isFound[index] {
+        Self.append(changes, to: &text)
+        if text.isEmpty { return }
+        if !isEmptyOtherwise { text.append(UInt8(ascii: ",")) }
+        replace(ByteRange(offset: object.offset + 1, count: 0), with: text)
+    }
+
+    /// The members that are set, with commas between them.
+    private static func append(_ changes: [Change], to text: inout [UInt8]) {
+        var isFirst = true
+        for change in changes {
             guard let json = change.json else { continue }
-            if !text.isEmpty { text.append(UInt8(ascii: ",")) }
+            if !isFirst { text.append(UInt8(ascii: ",")) }
+            isFirst = false
             text.append(UInt8(ascii: "\""))
             text.append(change.name)
             text.append("\":")
             text.append(contentsOf: json)
         }
-        if text.isEmpty { return }
-        if !isEmptyOtherwise { text.append(UInt8(ascii: ",")) }
-        replace(ByteRange(offset: object.offset + 1, count: 0), with: text)
     }
 
     /// Cuts each run of removed members together with exactly one of the commas around it.

@@ -77,9 +77,9 @@ public struct CacheKeyInput: Sendable {
         let textStart = input.count
         if let object, JSONScanner.kind(of: object, in: bytes) == .object {
             canonicalizer.appendObject(
-                object, in: bytes, as: .lossless, without: names, to: &input)
+                object, in: bytes, as: .python, without: names, to: &input)
         } else if let object, JSONScanner.kind(of: object, in: bytes) != .null {
-            canonicalizer.append(object, in: bytes, as: .lossless, to: &input)
+            canonicalizer.append(object, in: bytes, as: .python, to: &input)
         } else {
             input.append("{}")
         }

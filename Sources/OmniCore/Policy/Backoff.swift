@@ -26,7 +26,8 @@ public struct Backoff: Hashable, Sendable {
         // Thousandths of a percent, for a spread finer than whole percents.
         let steps = UInt64(jitterPercent) * 2_000 + 1
         let shift = Int64(random % steps) - Int64(jitterPercent) * 1_000
-        let nanoseconds = rung.nanosecondsClamped
+        // Half the range is left for the jitter of an absurdly long rung.
+        let nanoseconds = min(rung.nanosecondsClamped, .max / 2)
         return .nanoseconds(nanoseconds + nanoseconds / 100_000 * shift)
     }
 }

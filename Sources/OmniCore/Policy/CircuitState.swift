@@ -178,7 +178,8 @@ public struct CircuitState: Hashable, Sendable {
 
     /// A circuit that was half-open is open and due: the calls that tested it are gone.
     public init(_ record: CircuitRecord, at now: MonotonicTime, _ settings: CircuitSettings) {
-        failureCycles = max(0, record.failureCycles)
+        // Bounded, because it goes on counting from whatever the database says.
+        failureCycles = min(max(0, record.failureCycles), 1_000_000)
         switch record.state {
         case .closed:
             let failures = min(max(0, record.consecutiveFailures), settings.failureThreshold - 1)

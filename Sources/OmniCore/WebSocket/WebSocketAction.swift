@@ -1,6 +1,6 @@
 /// What the owner of a `WebSocketSession` has to do next. Ranges lie in the bytes just shown.
 public enum WebSocketAction: Hashable, Sendable {
-    /// Nothing. Keep the bytes from `position` on (at most 139) and show them again with more.
+    /// Nothing. Keep the bytes from `position` on (at most 130) and show them again with more.
     case needMore
     /// Data of a message. When `isWhole`, all of it lies here and need not be copied; otherwise
     /// gather the parts up to the one with `isLast`.

@@ -2,7 +2,7 @@
 ///
 /// The payload of a data frame is handed out in pieces as it arrives, so a large frame needs no
 /// buffer here; a control frame is handed out whole. What is not consumed (part of a header, or
-/// of a control frame: at most 139 bytes) the caller keeps and shows again with more behind it.
+/// of a control frame: at most 130 bytes) the caller keeps and shows again with more behind it.
 /// State between calls is 24 bytes.
 public struct WebSocketParser: Hashable, Sendable {
     public enum Step: Hashable, Sendable {
@@ -157,3 +157,6 @@ public struct WebSocketParser: Hashable, Sendable {
         }
     }
 }
+
+/// Which end of the connection we are.
+public enum WebSocketRole: Hashable, Sendable { case server, client }

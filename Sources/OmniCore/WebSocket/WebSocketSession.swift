@@ -72,7 +72,8 @@ public struct WebSocketSession: Hashable, Sendable {
     /// Judges what became of an `.inflate` action: `bytes` are the next of the message, and the
     /// last when `endsMessage`. Answers `.deliver`, with a range in `bytes`, or `.close`.
     public mutating func inflated(_ bytes: RawSpan, endsMessage: Bool) -> WebSocketAction {
-        guard state == .open else { return .closed }
+        // We may have begun to close since: then data is ignored here too.
+        guard state == .open else { return state == .closing ? .needMore : .closed }
         precondition(flags.contains(.compressed), "no compressed message is being read")
         // What fits is judged before the limit is, so that the verdict does not depend on the
         // pieces the inflater makes.

@@ -27,12 +27,20 @@ struct MemoryLimit {
             guard let max = Self.number(in: directory + "/memory.max") else { continue }
             if held + more > max / 2 { return false }
             if let current = Self.number(in: directory + "/memory.current"),
-                current + more > max - max / 16
+                current - Self.reclaimable(in: directory) + more > max - max / 16
             {
                 return false
             }
         }
         return true
+    }
+
+    /// File pages that the kernel drops before it kills anybody; they fill every busy group.
+    private static func reclaimable(in directory: String) -> Int {
+        let name = "inactive_file "
+        let lines = contents(of: directory + "/memory.stat")?.split(separator: "\n") ?? []
+        guard let line = lines.first(where: { $0.hasPrefix(name) }) else { return 0 }
+        return Int(line.dropFirst(name.count)) ?? 0
     }
 
     mutating func refused(at now: UInt64) {

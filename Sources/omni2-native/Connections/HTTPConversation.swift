@@ -161,9 +161,6 @@ final class HTTPConversation: ConversationOpening {
                 reading.hasHead = true
                 connection.setDeadline(connection.io.now + shared.limits.bodyTime)
                 if reading.head.expectsContinue { connection.send(Self.goOn) }
-                if case .count(let count) = reading.head.body {
-                    reading.body.reserveCapacity(count)
-                }
             case .body(let range):
                 reading.body += input[range.range]
             case .complete:

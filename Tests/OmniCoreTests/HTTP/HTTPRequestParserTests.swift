@@ -346,6 +346,28 @@ struct HTTPRequestParserTests {
                 == .refused(.headersTooLarge(limit: 50)))
     }
 
+    @Test func nothingIsConsumedBeforeTheHeadIsComplete() throws {
+        let start = [UInt8]("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n".utf8)
+        let whole = start + [UInt8]("\r\nhel".utf8)
+        var parser = HTTPRequestParser()
+        var head = HTTPRequestHead()
+        func next(_ bytes: [UInt8]) throws -> HTTPRequestParser.Step {
+            try unsafe parser.next(in: bytes.span.bytes, limits: HTTPLimits(), head: &head)
+        }
+        #expect(parser.isIdle)
+        #expect(try next(start) == .needMore)
+        #expect(!parser.isIdle)
+        #expect(parser.consumed == 0)
+        #expect(try next(whole) == .head)
+        #expect(parser.consumed == head.byteCount)
+        #expect(try next(whole) == .body(ByteRange(offset: head.byteCount, count: 3)))
+        #expect(parser.consumed == whole.count)
+        parser.dropped(whole.count)
+        #expect(try next([UInt8]("loGET".utf8)) == .body(ByteRange(offset: 0, count: 2)))
+        #expect(try next([UInt8]("loGET".utf8)) == .complete)
+        #expect(parser.consumed == 2)
+    }
+
     @Test func anErrorIsFinal() {
         var parser = HTTPRequestParser()
         var head = HTTPRequestHead()

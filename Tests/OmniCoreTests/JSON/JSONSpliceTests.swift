@@ -65,6 +65,11 @@ struct JSONSpliceTests {
                 == #"{"_meta":{}}"#)
     }
 
+    @Test(arguments: ["7", "null", "[]", "\"{}\""]) func whatIsNoObjectStaysAsItIs(_ json: String) {
+        #expect(edited(json, [.init("a", value: 1), .removal(of: "b")]) == json)
+        #expect(withMeta(json, [.init("a", value: 1)]) == json)
+    }
+
     @Test func editsOfDifferentObjectsAreMadeTogether() {
         let text = TestText(#"{"name":"a__b","arguments":{"x":1},"_meta":{"progressToken":7}}"#)
         let result = text.with { span in

@@ -247,6 +247,14 @@ struct CircuitStateTests {
                 state: .open, consecutiveFailures: 0, failureCycles: 0,
                 openRemaining: .seconds(9_999)), at: at(0), settings)
         #expect(circuit.retryAfterSeconds(at: at(0)) == 60)
+        circuit = CircuitState(
+            CircuitRecord(state: .halfOpen, consecutiveFailures: .max, failureCycles: .max),
+            at: at(0), settings)
+        guard case .passes(let permit, _) = circuit.admit(at: at(0), settings) else {
+            Issue.record("refused")
+            return
+        }
+        #expect(circuit.failed(permit, at: at(0), settings)?.newState == .disabled)
     }
 
     /// Random events against what must hold after each of them.

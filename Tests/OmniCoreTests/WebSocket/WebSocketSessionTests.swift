@@ -348,6 +348,15 @@ struct WebSocketSessionTests {
             read(frame(.text, [0x61], isCompressed: true)) == [failure(.reservedBits)])
     }
 
+    @Test func whatIsInflatedWhileClosingIsIgnored() {
+        var session = WebSocketSession(allowsCompression: true)
+        _ = receive(&session, frame(.text, [1, 2, 3], isCompressed: true))
+        #expect(session.close() == true)
+        #expect(unsafe session.inflated([0xFF].span.bytes, endsMessage: true) == .needMore)
+        #expect(receive(&session, closeFrame(1000)) == .closed)
+        #expect(unsafe session.inflated([0xFF].span.bytes, endsMessage: true) == .closed)
+    }
+
     @Test func aMessageInflatedInSeveralPiecesIsOneMessage() {
         var session = WebSocketSession(allowsCompression: true)
         let part = WebSocketMessagePart(

@@ -32,7 +32,7 @@ enum WebSocketTranscript {
                 guard reader.take(action, buffer, &session, inflate) else { return reader.entries }
             }
             kept = [UInt8](buffer[position...])
-            precondition(kept.count <= 139, "a session leaves at most 139 bytes")
+            precondition(kept.count <= 130, "a session leaves at most 130 bytes")
         }
         return reader.entries
     }
