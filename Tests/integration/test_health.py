@@ -56,7 +56,8 @@ def test_a_sick_server_degrades_health_but_not_readiness(daemon, counting):
                                                                      "raw": stdio_entry()})
     one.has_loaded("counting", "raw")
     counting.kill()
-    eventually(lambda: one.get("/health").json()["status"] == "degraded", 10)
+    eventually(lambda: one.get("/health").json()["mcps"]["status"] == "degraded", 10)
+    assert one.get("/health").json()["mcps"]["healthy"] == 1
     assert one.get("/health/ready", token=None).status_code == 200
 
 
