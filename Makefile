@@ -46,7 +46,8 @@ deb: setup
 
 install:
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin .build/release/omni2-native .build/release/omni2ctl
-	install -D -m 0644 -t $(DESTDIR)/etc/omni2 packaging/omni2.conf
+	test -e $(DESTDIR)/etc/omni2/omni2.conf || \
+	    install -D -m 0644 -t $(DESTDIR)/etc/omni2 packaging/omni2.conf
 	install -D -m 0644 -t $(DESTDIR)/lib/systemd/system systemd/*.socket systemd/*.service
 	install -D -m 0644 -t $(DESTDIR)/usr/lib/systemd/system-preset systemd/*.preset
 	install -D -m 0644 -t $(DESTDIR)/usr/lib/systemd/catalog systemd/*.catalog
