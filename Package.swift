@@ -12,9 +12,6 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     .enableUpcomingFeature("InferIsolatedConformances"),
     .strictMemorySafety(),
-    // The C library's own module must be read with the names that our shims ask for, or the two
-    // disagree about fd_set.
-    .unsafeFlags(["-Xcc", "-D_GNU_SOURCE"]),
 ]
 
 let package = Package(

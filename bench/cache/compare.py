@@ -14,7 +14,9 @@ BENCH, WRITER = sys.argv[1], sys.argv[2]
 HERE = os.path.dirname(os.path.abspath(__file__))
 SIZES = [(1000, 200), (1000, 4096), (100_000, 200), (100_000, 4096), (1_000_000, 200),
          (1_000_000, 4096)]
-if os.environ.get("QUICK"):
+if os.environ.get("SIZES"):
+    SIZES = [tuple(map(int, size.split("x"))) for size in os.environ["SIZES"].split()]
+elif os.environ.get("QUICK"):
     SIZES = [(1000, 200), (1000, 4096), (100_000, 200)]
 # Each of these holds the whole set in memory; 4 GiB sets are for the file-like ones only.
 SMALL_ONLY = {"sqlite": 1 << 30, "dict": 1 << 29}

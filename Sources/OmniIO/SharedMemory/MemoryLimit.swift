@@ -5,7 +5,7 @@ internal import CShims.Cache
 /// Growing beyond `memory.max` does not fail, it gets the daemon killed; so the limit is asked
 /// before each step. Where there is no cgroup limit, only the configured size binds.
 struct MemoryLimit {
-    /// After a refusal the kernel is not asked again for this long.
+    /// After a refusal neither the groups nor the kernel are asked again for this long.
     private static let pause: UInt64 = 1_000_000_000
 
     private let directories: [String]
@@ -21,8 +21,14 @@ struct MemoryLimit {
     }
 
     /// Whether `more` bytes may be taken by somebody who already holds `held` bytes of them.
-    func allows(_ more: Int, beyond held: Int, at now: UInt64) -> Bool {
+    mutating func allows(_ more: Int, beyond held: Int, at now: UInt64) -> Bool {
         guard now >= refusedUntil else { return false }
+        let isAllowed = hasRoom(more, beyond: held)
+        if !isAllowed { refused(at: now) }
+        return isAllowed
+    }
+
+    private func hasRoom(_ more: Int, beyond held: Int) -> Bool {
         for directory in directories {
             guard let max = Self.number(in: directory + "/memory.max") else { continue }
             if held + more > max / 2 { return false }

@@ -1,3 +1,4 @@
+import Glibc
 import CShims.Cache
 import CShims.Linux
 import CacheTestSupport

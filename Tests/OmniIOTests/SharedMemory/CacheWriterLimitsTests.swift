@@ -79,6 +79,33 @@ struct CacheWriterLimitsTests {
         }
     }
 
+    /// Small values everywhere, freed at random, then a long one: it costs about its own size.
+    @Test func longValueAmongManySmallOnesCostsAboutItsOwnSize() throws {
+        var random = SeededRandom(4)
+        let writer = try CacheWriter(
+            configuration: .small(entries: 20_000, bytes: 4 << 20), at: .seconds(1))
+        let small = String(repeating: "x", count: 250)
+        for index in (0..<16_000).shuffled(using: &random) {
+            writer.put("k\(index)", small, at: .seconds(1))
+        }
+        for index in (0..<16_000).shuffled(using: &random) {
+            _ = writer.text("k\(index)", at: .seconds(1))
+        }
+        let before = writer.statistics
+        let long = String(repeating: "y", count: 512 << 10)
+        #expect(writer.put("long", long, at: .seconds(1)) == .stored)
+        #expect(writer.text("long", at: .seconds(1)) == long)
+        let lost = before.entries - writer.statistics.entries
+        #expect(lost < 4 * (512 << 10) / 256)
+        var kept = 0
+        for index in 0..<16_000 {
+            guard let value = writer.text("k\(index)", at: .seconds(1)) else { continue }
+            #expect(value == small)
+            kept += 1
+        }
+        #expect(kept == writer.statistics.entries - 1)
+    }
+
     @Test func withoutMemoryNothingIsStoredAndNothingBreaks() throws {
         let writer = try CacheWriter(configuration: .small(), at: .seconds(1))
         writer.memoryLimit.refused(at: 5_000_000_000)
@@ -163,14 +190,18 @@ struct CacheWriterLimitsTests {
         defer { _ = unsafe system("rm -r \(folder)") }
         write("memory.max", "max")
         write("memory.current", "1000")
-        let limit = MemoryLimit(directories: [folder])
-        #expect(limit.allows(1 << 30, beyond: 1 << 30, at: 0))
+        var limit = MemoryLimit(directories: [folder])
+        func allows(_ held: Int, at second: UInt64) -> Bool {
+            limit.allows(2 << 20, beyond: held, at: second * 1_000_000_000)
+        }
+        #expect(allows(1 << 30, at: 1))
         write("memory.max", "16777216")
-        #expect(limit.allows(2 << 20, beyond: 4 << 20, at: 0))
-        #expect(!limit.allows(2 << 20, beyond: 7 << 20, at: 0), "half of the group at most")
+        #expect(allows(4 << 20, at: 2))
+        #expect(!allows(7 << 20, at: 3), "half of the group at most")
+        #expect(!allows(0, at: 3), "a refusal stands for a second")
         write("memory.current", "15000000")
-        #expect(!limit.allows(2 << 20, beyond: 0, at: 0), "the group itself is full")
+        #expect(!allows(0, at: 5), "the group itself is full")
         write("memory.stat", "'anon 1\ninactive_file 4000000\nactive_file 2'")
-        #expect(limit.allows(2 << 20, beyond: 0, at: 0), "file pages make room")
+        #expect(allows(0, at: 7), "file pages make room")
     }
 }

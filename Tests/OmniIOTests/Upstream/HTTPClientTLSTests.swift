@@ -4,7 +4,8 @@ import OmniIO
 import Testing
 
 /// TLS and HTTP/2 as libcurl does them, against `openssl s_server`.
-@Suite("HTTPClient over TLS")
+@Suite(
+    "HTTPClient over TLS", .enabled(if: unsafe access("/usr/bin/openssl", X_OK) == 0))
 struct HTTPClientTLSTests {
     /// A server with a certificate of its own making; its children and files are gone afterwards.
     private func run(
