@@ -12,9 +12,6 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     .enableUpcomingFeature("InferIsolatedConformances"),
     .strictMemorySafety(),
-    // The C library's own module must be read with the names that our shims ask for, or the two
-    // disagree about fd_set.
-    .unsafeFlags(["-Xcc", "-D_GNU_SOURCE"]),
 ]
 
 let package = Package(
@@ -43,7 +40,7 @@ let package = Package(
         .target(
             name: "COmni2Cache", path: "clients/c",
             exclude: [
-                "Makefile", "omni2cache.map", "omni2cache.pc.in", "examples", "omni2-cache.c",
+                "Makefile", "omni2cache.map", "omni2cache.pc.in", "omni2-cache.c",
             ],
             sources: ["omni2cache.c"], publicHeadersPath: "include"),
         .target(name: "Omni2Cache", dependencies: ["COmni2Cache"], swiftSettings: strict),
@@ -54,7 +51,8 @@ let package = Package(
             path: "Tests/cache/writer", swiftSettings: strict),
         .testTarget(name: "OmniCoreTests", dependencies: ["OmniCore"], swiftSettings: strict),
         .testTarget(
-            name: "OmniIOTests", dependencies: ["OmniIO", "OmniCore", "Omni2Cache"],
+            name: "OmniIOTests",
+            dependencies: ["OmniIO", "OmniCore", "Omni2Cache", "CacheTestSupport"],
             swiftSettings: strict),
         // Counts allocations: stands in front of malloc in the test program.
         .target(name: "CAllocations", path: "Tests/support/allocations"),

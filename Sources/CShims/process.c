@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <linux/close_range.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -68,6 +69,10 @@ int omni2_child_ended(pid_t process, int reaps, int *status, int *is_signal) {
     *status = info.si_status;
     *is_signal = info.si_code != CLD_EXITED;
     return 1;
+}
+
+int omni2_process_kill(int handle) {
+    return syscall(SYS_pidfd_send_signal, handle, SIGKILL, 0, 0) < 0 ? -errno : 0;
 }
 
 int omni2_pipe(int *ends) { return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0; }

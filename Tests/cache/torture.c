@@ -272,7 +272,6 @@ static int run_kills(char *program, unsigned kills, unsigned seconds) {
         writer = start_writer(arguments);
         if (!hear(word, sizeof word, 10000) || strncmp(word, "recovered", 9) != 0)
             die("no recovery after kill %u (seed %llu)", done, (unsigned long long)seed);
-        uint64_t now = omni2_boot_clock();
         take_census(&view, &after);
         uint64_t checked = omni2_boot_clock();
         for (int i = 0; i < KEYS; i++) {
@@ -280,7 +279,6 @@ static int run_kills(char *program, unsigned kills, unsigned seconds) {
             live++;
             lost += after.born[i] == 0;
         }
-        (void)now;
         say_go();
         done++;
     }
@@ -303,7 +301,7 @@ static int run_kills(char *program, unsigned kills, unsigned seconds) {
            kept, (unsigned long long)live, first_descriptors, last_descriptors,
            (long long)status.st_blocks / 2);
     int fine = report(sum);
-    int enough = done >= kills / 4 && sum.hits > 10000 && board[REFUSED] > 0;
+    int enough = done == kills && sum.hits > 10000 && board[REFUSED] > 0;
     int lean = first_descriptors == last_descriptors && status.st_blocks / 2 < 8192;
     int moved = progress == (int)((done + 249) / 500);
     if (!enough) printf("  too little happened\n");

@@ -39,13 +39,13 @@ def daemon(tmp_path: Path, request) -> Iterator[Callable[..., Daemon]]:
     daemons: list[Daemon] = []
 
     def start(configuration: dict | None = None, *, servers: dict | None = None,
-              environment: dict | None = None, begin: bool = True) -> Daemon:
+              environment: dict | None = None, begin: bool = True, ready: bool = True) -> Daemon:
         directory = tmp_path / f"daemon{len(daemons)}"
         directory.mkdir()
         one = Daemon(directory, configuration, servers, environment)
         daemons.append(one)
         request.node.omni_daemons = daemons
-        return one.start() if begin else one
+        return one.start(ready) if begin else one
 
     yield start
     problems = []

@@ -23,7 +23,8 @@ def test_ready(daemon):
 
 
 def test_not_ready_is_503_with_a_reason(daemon):
-    one = daemon({"Database": {"URL": f"postgresql://nobody:secret-word@127.0.0.1:{free_port()}/omni"}})
+    one = daemon({"Database": {"URL": f"postgresql://nobody:secret-word@127.0.0.1:{free_port()}/omni"}},
+                 ready=False)
     answer = one.get("/health/ready", token=None)
     assert answer.status_code == 503
     assert answer.json()["ready"] is False and answer.json()["reason"]
@@ -55,7 +56,8 @@ def test_a_sick_server_degrades_health_but_not_readiness(daemon, counting):
                                                                      "raw": stdio_entry()})
     one.has_loaded("counting", "raw")
     counting.kill()
-    eventually(lambda: one.get("/health").json()["status"] == "degraded", 10)
+    eventually(lambda: one.get("/health").json()["mcps"]["status"] == "degraded", 10)
+    assert one.get("/health").json()["mcps"]["healthy"] == 1
     assert one.get("/health/ready", token=None).status_code == 200
 
 

@@ -9,7 +9,7 @@ def readiness(one) -> tuple[int, str]:
 
 def test_starts_degraded_and_heals(daemon, postgres, counting):
     postgres.stop()
-    one = daemon({"Database": {"URL": postgres.url}})
+    one = daemon({"Database": {"URL": postgres.url}}, ready=False)
     assert one.get("/health/live", token=None).status_code == 200
     status, text = readiness(one)
     assert status == 503 and "degraded" in text

@@ -11,8 +11,7 @@ from omni.waiting import eventually
 
 EVENTS = ("mcp_status_change", "circuit_breaker_state", "mcp_auto_disabled")
 # The circuit stays open for the whole test.
-PATIENT_CIRCUIT = merged(IMPATIENT, {"CircuitBreaker": {"TimeoutSec": "10min"},
-                                     "Coordinator": {"BackoffSec": "200ms 10min"}})
+PATIENT_CIRCUIT = merged(IMPATIENT, {"CircuitBreaker": {"TimeoutSec": "10min"}})
 
 
 def status_of(one, name: str = "counting") -> str:

@@ -1,5 +1,6 @@
 """Children that die, hang or talk nonsense: an error for the caller, a journal line, and life goes on."""
 import asyncio
+import socket
 import time
 from pathlib import Path
 
@@ -168,9 +169,11 @@ def test_a_killed_child_is_noticed_and_replaced(raw):
 def test_children_see_none_of_our_secrets(daemon, tmp_path):
     """Neither our environment beyond what a program needs, nor our descriptors."""
     report = tmp_path / "report"
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
     script = (f"ls -l /proc/self/fd > {report}.tmp; env >> {report}.tmp; mv {report}.tmp {report}; exit 1")
     one = daemon(servers={"spy": {"command": "/bin/sh", "args": ["-c", script], "env": {"WANTED": "yes"}}},
-                 environment={"UNRELATED_SECRET": "hidden", "NOTIFY_SOCKET": "/nonexistent"})
+                 environment={"UNRELATED_SECRET": "hidden", "NOTIFY_SOCKET": str(tmp_path / "notify")})
     eventually(report.exists)
     text = report.read_text()
     assert "WANTED=yes" in text and "PATH=" in text

@@ -115,6 +115,7 @@ int main(int count, char **words) {
         return EXIT_FOUND;
     }
     omni2_cache *cache;
+    if (strcmp(verb, "get") != 0) opts.flags = OMNI2_OPEN_SILENT;
     int result = omni2_cache_open(&opts, &cache);
     if (result != OMNI2_OK) {
         fprintf(stderr, "omni2-cache: %s\n", omni2_cache_strerror(result));

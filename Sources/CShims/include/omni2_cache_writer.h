@@ -297,6 +297,7 @@ static inline uint64_t omni2_area_counter(const omni2_reader_area *area, uint32_
 
 /* CRC-32C, in hardware where the processor has it (omni2_cache.c). */
 uint32_t omni2_crc32c(const void *bytes, size_t count);
+uint32_t omni2_crc32c_software(const void *bytes, size_t count);
 
 static inline uint64_t omni2_reader_magic(void) { return OMNI2_READER_MAGIC; }
 

@@ -80,7 +80,7 @@ static inline int omni2_peer_credentials(int descriptor, struct omni2_peer_ident
     return getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, peer, &length) < 0 ? -errno : 0;
 }
 
-/* Under _GNU_SOURCE glibc's socket calls take unions, which Swift does not convert to. */
+/* With _GNU_SOURCE glibc's socket calls take unions, which Swift does not convert to. */
 static inline int omni2_bind(int descriptor, const struct sockaddr *address, socklen_t length) {
     return bind(descriptor, address, length) < 0 ? -errno : 0;
 }

@@ -23,6 +23,9 @@ int omni2_child_start(const struct omni2_child *child);
  * as the signal that ended it. With `reaps` the process id is free afterwards. */
 int omni2_child_ended(pid_t process, int reaps, int *status, int *is_signal);
 
+/* SIGKILL by the handle of pidfd_open. */
+int omni2_process_kill(int handle);
+
 /* pipe2 with close-on-exec, which glibc keeps behind _GNU_SOURCE. */
 int omni2_pipe(int *ends);
 

@@ -86,3 +86,8 @@ public enum Files {
         return unsafe omni2_path_facts(path, &facts) == 0 && facts.is_directory != 0
     }
 }
+
+extension SystemError {
+    /// The file is there and not for us.
+    public var isDenied: Bool { code == EACCES || code == EPERM }
+}

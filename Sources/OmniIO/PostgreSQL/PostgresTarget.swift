@@ -21,7 +21,7 @@ struct PostgresTarget: Sendable, CustomStringConvertible {
 
     /// Reads a URL or a `key=value` text, and looks its host names up. Blocks: offload it.
     /// The addresses found are rotated by `rotation`.
-    static func resolve(_ url: String, rotation: Int = 0) -> Result<PostgresTarget, SQLError> {
+    static func resolve(_ url: String, rotation: Int) -> Result<PostgresTarget, SQLError> {
         do throws(SQLError) {
             var target = PostgresTarget(parameters: try parse(url))
             for (keyword, value) in defaults where target[keyword] == nil {

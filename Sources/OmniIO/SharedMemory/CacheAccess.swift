@@ -130,7 +130,8 @@ public struct CacheAccess: Sendable {
 
 extension CacheWriter {
     fileprivate func openReaderArea(for process: Int32) -> Int32? {
-        let area = readers.open(for: process, descriptors: configuration.entriesMax)
+        if readers.isFull { collectFromReaders() }
+        let area = readers.open(for: process)
         publish(OMNI2_STAT_READERS, readers.count)
         return area
     }

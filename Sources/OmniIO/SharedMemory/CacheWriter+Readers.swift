@@ -9,6 +9,13 @@ extension CacheWriter {
     public func sweep(at now: MonotonicTime, limit: Int = 256) -> Bool {
         beat(at: now)
         let reclaimed = reclaim(at: latest, limit: limit)
+        collectFromReaders()
+        publishGauges()
+        return reclaimed == limit
+    }
+
+    /// Adds what readers counted since the last time, and lets go of those that are gone.
+    func collectFromReaders() {
         let growth = readers.collect()
         let sums: [(omni2_statistic, omni2_counter)] = [
             (OMNI2_STAT_READER_HITS, OMNI2_COUNT_HITS),
@@ -19,8 +26,6 @@ extension CacheWriter {
         for (statistic, counter) in sums where growth[Int(counter.rawValue)] > 0 {
             count(statistic, growth[Int(counter.rawValue)])
         }
-        publishGauges()
-        return reclaimed == limit
     }
 
     /// Everything that is counted. Siblings' counts are as of the last `sweep`.

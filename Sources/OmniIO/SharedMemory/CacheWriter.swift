@@ -57,6 +57,8 @@ public final class CacheWriter {
     var readers: ReaderAreas
     /// The latest time seen: a clock that jumps backwards is not followed.
     var latest: UInt64 = 0
+    private var lastBeat: UInt64 = 0
+    private static let beatInterval: UInt64 = 1_000_000_000
 
     /// A new, empty segment.
     public convenience init(
@@ -98,7 +100,7 @@ public final class CacheWriter {
         names = CacheNames(servers: configuration.serversMax, tools: configuration.toolsMax)
         serverStamps = Array(repeating: 0, count: configuration.serversMax)
         toolStamps = Array(repeating: 0, count: configuration.toolsMax)
-        readers = ReaderAreas(areasMax: configuration.readersMax)
+        readers = ReaderAreas(areasMax: configuration.readersMax, descriptors: entries)
         unsafe omni2_writer_set_stamp(shared, nextStamp)
         beginLife(at: now)
     }
@@ -130,7 +132,7 @@ public final class CacheWriter {
         names = CacheNames(servers: configuration.serversMax, tools: configuration.toolsMax)
         serverStamps = Array(repeating: 0, count: configuration.serversMax)
         toolStamps = Array(repeating: 0, count: configuration.toolsMax)
-        readers = ReaderAreas(areasMax: configuration.readersMax)
+        readers = ReaderAreas(areasMax: configuration.readersMax, descriptors: entries)
     }
 
     deinit { unsafe shared.deallocate() }
@@ -239,6 +241,8 @@ public final class CacheWriter {
 
     func advance(to now: MonotonicTime) -> UInt64 {
         latest = max(latest, now.nanoseconds)
+        // A writer that works is alive, also while its sweep is late.
+        if latest - lastBeat >= Self.beatInterval { setHeartbeat() }
         return latest
     }
 
@@ -262,7 +266,13 @@ public final class CacheWriter {
 
     /// Readers distrust a segment whose writer was silent for 15 s. `sweep` does this as well.
     public func beat(at now: MonotonicTime) {
-        unsafe omni2_writer_set_heartbeat(shared, advance(to: now))
+        _ = advance(to: now)
+        setHeartbeat()
+    }
+
+    private func setHeartbeat() {
+        lastBeat = latest
+        unsafe omni2_writer_set_heartbeat(shared, latest)
     }
 
     /// Planned end, or a successor took over: readers attach anew or miss.

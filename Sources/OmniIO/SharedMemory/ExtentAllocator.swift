@@ -8,6 +8,8 @@
 /// node is in the list of its class. Search, split and join are O(1).
 struct ExtentAllocator {
     static let none = UInt32.max
+    /// Owner of extents that are neither free nor anybody's.
+    private static let withheld = UInt32.max - 1
 
     struct Node {
         var unit: UInt32
@@ -63,6 +65,15 @@ struct ExtentAllocator {
         nodes[Int(node)].owner = Self.none
         linkFree(joined(node))
     }
+
+    /// Keeps a free extent from being handed out or joined, until it is given back by `free`.
+    mutating func withhold(_ node: UInt32) {
+        unlinkFree(node)
+        nodes[Int(node)].owner = Self.withheld
+    }
+
+    /// The owner of an extent left it; withheld until it is given back.
+    mutating func disown(_ node: UInt32) { nodes[Int(node)].owner = Self.withheld }
 
     /// Declares `[unit, unit + count)` as free memory: newly taken from the kernel.
     mutating func add(unit: UInt32, count: UInt32) {

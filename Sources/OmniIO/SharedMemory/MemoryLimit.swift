@@ -5,7 +5,7 @@ internal import CShims.Cache
 /// Growing beyond `memory.max` does not fail, it gets the daemon killed; so the limit is asked
 /// before each step. Where there is no cgroup limit, only the configured size binds.
 struct MemoryLimit {
-    /// After a refusal the kernel is not asked again for this long.
+    /// After a refusal neither the groups nor the kernel are asked again for this long.
     private static let pause: UInt64 = 1_000_000_000
 
     private let directories: [String]
@@ -21,18 +21,32 @@ struct MemoryLimit {
     }
 
     /// Whether `more` bytes may be taken by somebody who already holds `held` bytes of them.
-    func allows(_ more: Int, beyond held: Int, at now: UInt64) -> Bool {
+    mutating func allows(_ more: Int, beyond held: Int, at now: UInt64) -> Bool {
         guard now >= refusedUntil else { return false }
+        let isAllowed = hasRoom(more, beyond: held)
+        if !isAllowed { refused(at: now) }
+        return isAllowed
+    }
+
+    private func hasRoom(_ more: Int, beyond held: Int) -> Bool {
         for directory in directories {
             guard let max = Self.number(in: directory + "/memory.max") else { continue }
             if held + more > max / 2 { return false }
             if let current = Self.number(in: directory + "/memory.current"),
-                current + more > max - max / 16
+                current - Self.reclaimable(in: directory) + more > max - max / 16
             {
                 return false
             }
         }
         return true
+    }
+
+    /// File pages that the kernel drops before it kills anybody; they fill every busy group.
+    private static func reclaimable(in directory: String) -> Int {
+        let name = "inactive_file "
+        let lines = contents(of: directory + "/memory.stat")?.split(separator: "\n") ?? []
+        guard let line = lines.first(where: { $0.hasPrefix(name) }) else { return 0 }
+        return Int(line.dropFirst(name.count)) ?? 0
     }
 
     mutating func refused(at now: UInt64) {

@@ -12,20 +12,24 @@ struct ReaderAreas {
         var seen: [UInt64]
     }
     private var areas: [Area] = []
+    /// What readers that are gone had used: a shell's one lookup counts as well.
+    private var leftovers: [Bool]
     private let areasMax: Int
 
-    init(areasMax: Int) { self.areasMax = areasMax }
+    init(areasMax: Int, descriptors: Int) {
+        self.areasMax = areasMax
+        leftovers = Array(repeating: false, count: descriptors)
+    }
 
     var count: Int { areas.count }
+    var isFull: Bool { areas.count >= areasMax }
 
-    /// A new area for a process; its descriptor stays ours. Nothing when all are in use by living
-    /// processes or there is no memory: the reader then reads without leaving traces.
-    mutating func open(for process: Int32, descriptors: Int) -> Int32? {
-        if areas.count >= areasMax {
-            guard let gone = areas.firstIndex(where: { omni2_process_is_gone($0.process) != 0 })
-            else { return nil }
-            areas.remove(at: gone)
-        }
+    /// A new area for a process; its descriptor stays ours. Nothing for a process that we cannot
+    /// see (another process namespace), when all areas are in use by living processes, and when
+    /// there is no memory: the reader then reads without leaving traces.
+    mutating func open(for process: Int32) -> Int32? {
+        guard process > 0, !isFull else { return nil }
+        let descriptors = leftovers.count
         let bytes = OMNI2_HEADER_BYTES + descriptors
         // A reader works without an area, so a failure here needs no report.
         guard let segment = try? SharedSegment(name: "omni2-reader", bytes: bytes),
@@ -43,20 +47,31 @@ struct ReaderAreas {
 
     /// Whether any reader used the descriptor since the last time this was asked.
     mutating func consumeTouch(_ descriptor: UInt32) -> Bool {
-        var touched = false
-        for area in areas {
-            let byte =
-                unsafe area.segment.base + OMNI2_HEADER_BYTES
-                + Int(descriptor)
-            if unsafe omni2_touch_take(byte) != 0 { touched = true }
+        var touched = leftovers[Int(descriptor)]
+        leftovers[Int(descriptor)] = false
+        for area in areas where unsafe omni2_touch_take(touches(area) + Int(descriptor)) != 0 {
+            touched = true
         }
         return touched
     }
 
+    private func touches(_ area: Area) -> UnsafeMutableRawPointer {
+        unsafe area.segment.base + OMNI2_HEADER_BYTES
+    }
+
     /// The descriptor changes hands: what readers said of the old entry is not said of the new.
     mutating func forget(_ descriptor: UInt32) {
-        guard !areas.isEmpty else { return }
         _ = consumeTouch(descriptor)
+    }
+
+    private mutating func dropDeparted() {
+        for area in areas where omni2_process_is_gone(area.process) != 0 {
+            for descriptor in leftovers.indices
+            where unsafe omni2_touch_take(touches(area) + descriptor) != 0 {
+                leftovers[descriptor] = true
+            }
+        }
+        areas.removeAll { omni2_process_is_gone($0.process) != 0 }
     }
 
     /// Growth of each counter since the last call, summed over the readers; drops the areas of
@@ -74,7 +89,7 @@ struct ReaderAreas {
                 areas[index].seen[which] = max(value, seen)
             }
         }
-        areas.removeAll { omni2_process_is_gone($0.process) != 0 }
+        dropDeparted()
         return growth
     }
 }

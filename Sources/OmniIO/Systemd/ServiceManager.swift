@@ -24,6 +24,12 @@ public final class ServiceManager {
         socket = descriptor
     }
 
+    /// One that is not there: every call is accepted and says nothing.
+    public init() {
+        watchdogInterval = nil
+        socket = nil
+    }
+
     deinit { if let socket { close(socket) } }
 
     /// Whether a service manager listens.

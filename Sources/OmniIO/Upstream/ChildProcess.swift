@@ -7,8 +7,8 @@ public import OmniCore
 ///
 /// One task watches its output, its error output and its end, and calls back on the ring. The group
 /// does not outlive the program: when the program ends, or is stopped, what is left of the group is
-/// killed before the program's id is given up, so that no stranger can be hit. The kernel kills the
-/// program when our thread ends.
+/// killed before the program's id is given up, so that no stranger can be hit; `ChildSweep` finds
+/// what had left the group. The kernel kills the program when our thread ends.
 ///
 /// Call `stop` before letting go: until the program has ended its task keeps this object alive.
 public final class ChildProcess {
@@ -69,6 +69,7 @@ public final class ChildProcess {
     private let streams: ChildStreams
     private let handle: Descriptor
     private let ending: Promise<Ending>
+    private let sweep = ChildSweep()
     private var hasEnded = false
 
     /// Starts the program.
@@ -84,6 +85,8 @@ public final class ChildProcess {
         ending = Promise<Ending>(io)
         watched = try PollSet()
         let pipes = try ChildPipes()
+        var command = command
+        command.environment[ChildSweep.name] = sweep.mark
         process = try ChildStart(command).start(pipes)
         // From here on an error must not leave the program running.
         do throws(SystemError) {
@@ -137,7 +140,7 @@ public final class ChildProcess {
 
     // MARK: Stopping
 
-    /// Nil when it still runs at the deadline.
+    /// Waits until it has ended and nothing of it is left. Nil when that is not so at the deadline.
     public func waitForEnd(until deadline: MonotonicTime) async -> Ending? {
         await ending.value(until: deadline)
     }
@@ -217,7 +220,10 @@ public final class ChildProcess {
         let outcome: Ending = isSignal == 0 ? .exited(code: status) : .signalled(number: status)
         let ended = callbacks.ended
         callbacks = Callbacks()
-        ending.fulfil(outcome)
         ended(outcome)
+        io.spawn { [io, sweep, ending] in
+            _ = await io.offload { sweep.run() }
+            ending.fulfil(outcome)
+        }
     }
 }

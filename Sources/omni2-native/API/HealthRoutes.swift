@@ -35,14 +35,16 @@ struct HealthRoutes {
     private func health() -> HTTPResponse {
         let count = servers()
         let uptime = now().secondsSince1970 - startedAt.secondsSince1970
-        let isWell = readiness.obstacle == nil
+        let isServing = readiness.obstacle == nil
+        let isWell = isServing && count.healthy == count.all
         var value: JSONValue = [
-            "status": .string(isWell ? "healthy" : "degraded"),
+            "status": .string(isWell ? "healthy" : "degraded"), "environment": "production",
             "version": .string(Main.version), "timestamp": .string(now().utcText),
             "uptime": .int(uptime),
             "mcps": [
                 "status": .string(count.healthy == count.all ? "healthy" : "degraded"),
-                "healthy": JSONValue(count.healthy), "configured": JSONValue(count.all),
+                "healthy": JSONValue(count.healthy), "enabled": JSONValue(count.all),
+                "configured": JSONValue(count.all),
             ],
         ]
         switch readiness.database {
@@ -52,6 +54,6 @@ struct HealthRoutes {
         case .unavailable(let engine, _):
             value["database"] = ["status": "unavailable", "engine": .string(engine)]
         }
-        return HTTPResponse(isWell ? .ok : .serviceUnavailable, json: value)
+        return HTTPResponse(isServing ? .ok : .serviceUnavailable, json: value)
     }
 }

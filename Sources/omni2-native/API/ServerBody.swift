@@ -277,7 +277,7 @@ extension ServerConfiguration.Authentication {
         case .bearer: "bearer"
         case .apiKey: "api_key"
         case .headers: "custom_headers"
-        case .unreadable(let word): word
+        case .unreadable(let word, _): word
         }
     }
 }

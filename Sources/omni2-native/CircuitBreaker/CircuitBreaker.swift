@@ -11,6 +11,8 @@ final class CircuitBreaker {
     /// Goes with one call; must come back by `succeeded`, `failed` or `abandoned`.
     struct Pass: Sendable, Hashable {
         let server: Int
+        /// Calls outlive a server's session: under a new one they no longer count.
+        fileprivate let incarnation: UInt64
         fileprivate let permit: CircuitPermit
     }
 
@@ -40,6 +42,7 @@ final class CircuitBreaker {
 
     private struct Circuit {
         var name: String
+        var incarnation: UInt64
         var state: CircuitState
         var failureCyclesMax: Int
     }
@@ -52,6 +55,7 @@ final class CircuitBreaker {
     private let now: () -> MonotonicTime
     private let log: Log
     private var circuits: [Int: Circuit] = [:]
+    private var incarnations: UInt64 = 0
 
     init(
         log: Log, configuration: CircuitBreakerConfiguration, now: @escaping () -> MonotonicTime
@@ -73,7 +77,8 @@ final class CircuitBreaker {
         case .passes(let permit, let transition):
             circuits[server] = circuit
             if let transition { announce(transition, of: server) }
-            return .admitted(Pass(server: server, permit: permit))
+            return .admitted(
+                Pass(server: server, incarnation: circuit.incarnation, permit: permit))
         case .refused(let seconds):
             counts.refusals += 1
             return .refused(retryAfterSeconds: seconds, state: circuit.state.name)
@@ -85,13 +90,15 @@ final class CircuitBreaker {
 
     /// The server answered, whatever it said.
     func succeeded(_ pass: Pass) {
-        guard let transition = circuits[pass.server]?.state.succeeded(pass.permit) else { return }
+        guard isCurrent(pass),
+            let transition = circuits[pass.server]?.state.succeeded(pass.permit)
+        else { return }
         announce(transition, of: pass.server)
     }
 
     /// The transport failed.
     func failed(_ pass: Pass) {
-        guard let circuit = circuits[pass.server] else { return }
+        guard isCurrent(pass), let circuit = circuits[pass.server] else { return }
         let failures = circuit.state.consecutiveFailures + 1
         let transition = circuits[pass.server]?.state.failed(
             pass.permit, at: now(), settings(of: circuit))
@@ -100,7 +107,12 @@ final class CircuitBreaker {
 
     /// The call ended without telling anything about the server: its caller gave up.
     func abandoned(_ pass: Pass) {
-        circuits[pass.server]?.state.abandoned(pass.permit)
+        if isCurrent(pass) { circuits[pass.server]?.state.abandoned(pass.permit) }
+    }
+
+    /// False when the server was loaded anew, or removed, since the pass was given.
+    func isCurrent(_ pass: Pass) -> Bool {
+        circuits[pass.server]?.incarnation == pass.incarnation
     }
 
     // MARK: How circuits are
@@ -139,13 +151,23 @@ final class CircuitBreaker {
 
     /// A server is registered; its circuit goes on where `record` left it.
     func add(_ server: Int, named name: String, failureCyclesMax: Int, from record: CircuitRecord) {
+        incarnations += 1
         var circuit = Circuit(
-            name: name, state: CircuitState(), failureCyclesMax: failureCyclesMax)
+            name: name, incarnation: incarnations, state: CircuitState(),
+            failureCyclesMax: failureCyclesMax)
         circuit.state = CircuitState(record, at: now(), settings(of: circuit))
         circuits[server] = circuit
     }
 
-    func rename(_ server: Int, to name: String, failureCyclesMax: Int) {
+    func adjust(_ server: Int, failureCyclesMax: Int) {
+        circuits[server]?.failureCyclesMax = failureCyclesMax
+    }
+
+    /// Another configuration: its circuit closes, and calls under way no longer count.
+    func renew(_ server: Int, named name: String, failureCyclesMax: Int) {
+        reset(server)
+        incarnations += 1
+        circuits[server]?.incarnation = incarnations
         circuits[server]?.name = name
         circuits[server]?.failureCyclesMax = failureCyclesMax
     }

@@ -12,6 +12,8 @@ final class Door: CompletionHandler {
         var lingerTime = Duration.seconds(2)
         /// How long accepting rests after the process ran out of descriptors.
         var acceptPause = Duration.milliseconds(250)
+        /// How long, at the end, the first request of a peer that was just let in may be on its way.
+        var lastRequestTime = Duration.milliseconds(100)
     }
 
     let io: any IO
@@ -23,6 +25,7 @@ final class Door: CompletionHandler {
     private var connections: [Connection?]
     private var dirty: [Connection] = []
     private var isAccepting = false
+    private var isDraining = false
     private var limitWasReached = false
     /// Woken when the last connection is gone.
     private var emptied: WaitTicket?
@@ -76,8 +79,12 @@ final class Door: CompletionHandler {
         }
     }
 
-    /// Ends what is left: idle connections now, busy ones when they are done or at the deadline.
+    /// Ends what is left: idle connections soon, busy ones when they are done or at the deadline.
     func drain(until deadline: MonotonicTime) async {
+        // The kernel let peers in before the accept was cancelled; they would see their request
+        // unanswered, where one in the backlog is answered by our successor.
+        await io.sleep(until: min(deadline, io.now + limits.lastRequestTime))
+        isDraining = true
         forEachConnection { $0.conversation.stopping(on: $0) }
         let emptied = io.makeTicket()
         self.emptied = emptied
@@ -98,8 +105,8 @@ final class Door: CompletionHandler {
     private func accepted(_ completion: Completion) {
         let index = Int(completion.token.slot)
         if completion.result >= 0 {
-            isAccepting
-                ? admit(completion.result, listeners[index]) : io.close(completion.result)
+            isDraining
+                ? io.close(completion.result) : admit(completion.result, listeners[index])
             if !completion.hasMore, isAccepting { accept(index) }
             return
         }

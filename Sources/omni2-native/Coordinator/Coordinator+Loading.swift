@@ -9,9 +9,8 @@ extension Coordinator {
         case .added(let server): added(server)
         case .replaced(let old, let new): replaced(old, by: new)
         case .adjusted(let server):
-            breaker.rename(
-                server.id, to: server.name,
-                failureCyclesMax: server.record.configuration.maxFailureCycles)
+            breaker.adjust(
+                server.id, failureCyclesMax: server.record.configuration.maxFailureCycles)
         case .removed(let server, let removal): removed(server, removal)
         }
     }
@@ -35,10 +34,9 @@ extension Coordinator {
         let status = old.status
         retire(old)
         recovery.remove(old.id)
-        breaker.rename(
-            new.id, to: new.name, failureCyclesMax: new.record.configuration.maxFailureCycles)
         // The operator changed something because of what was wrong: a new chance, not an old grudge.
-        breaker.reset(new.id)
+        breaker.renew(
+            new.id, named: new.name, failureCyclesMax: new.record.configuration.maxFailureCycles)
         new.record.health.consecutiveFailures = 0
         new.record.health.failureCycleCount = 0
         new.record.health.circuitState = breaker.state(of: new.id).word
@@ -98,6 +96,8 @@ extension Coordinator {
     func announceLoading(_ server: LiveServer, from old: String, reason: String) {
         let configuration = server.record.configuration
         server.status = .loading
+        // Changed again before it was loaded: nothing new to tell.
+        if old == HealthStatus.loading.rawValue { return }
         publish(
             .statusChange(
                 of: server.name, from: old, to: HealthStatus.loading.rawValue, reason: reason,

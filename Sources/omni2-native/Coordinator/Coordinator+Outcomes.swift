@@ -97,10 +97,11 @@ extension Coordinator {
     func sessionLost(_ server: LiveServer, _ reason: String) {
         guard server.phase == .up, !isStopping else { return }
         // Refused when its circuit is open: then this failure is one of those that opened it.
+        let failure = ServerFailure(reason: reason)
         guard case .admitted(let pass) = breaker.admit(server.id) else {
-            return goDown(server, reason: reason)
+            return goDown(server, reason: failure.reason)
         }
-        failed(server, ServerFailure(reason: reason), "disconnected", pass)
+        failed(server, failure, "disconnected", pass)
     }
 
     private func failed(
@@ -203,8 +204,9 @@ extension Coordinator {
     // MARK: Calls of the gateway
 
     func callSucceeded(_ pass: CircuitBreaker.Pass) {
+        guard breaker.isCurrent(pass), !isStopping else { return }
         breaker.succeeded(pass)
-        guard let server = registry.server(id: pass.server), !isStopping else { return }
+        guard let server = registry.server(id: pass.server) else { return }
         switch server.phase {
         case .up:
             guard server.record.health.consecutiveFailures > 0 else { return }
@@ -217,9 +219,11 @@ extension Coordinator {
 
     /// The transport failed (a tool's own error is a success). The server is looked at at once.
     func callFailed(_ pass: CircuitBreaker.Pass, reason: String) {
-        guard let server = registry.server(id: pass.server), server.isCurrent, !isStopping
+        guard breaker.isCurrent(pass), let server = registry.server(id: pass.server),
+            server.isCurrent, !isStopping
         else { return }
-        server.lastFailure = reason
+        let failure = ServerFailure(reason: reason)
+        server.lastFailure = failure.reason
         if server.phase == .up {
             server.record.health.consecutiveFailures += 1
             server.record.health.errorCount += 1
@@ -230,10 +234,10 @@ extension Coordinator {
             writer.note(server.record.health, of: server.id)
             checkBetweenCycles(server)
         case .up:
-            append("disconnected", of: server, ServerFailure(reason: reason))
-            goDown(server, reason: reason)
+            append("disconnected", of: server, failure)
+            goDown(server, reason: failure.reason)
         case .down where breaker.state(of: server.id) == .disabled:
-            goDown(server, reason: reason)
+            goDown(server, reason: failure.reason)
         case .down, .loading, .retired: break
         }
     }
@@ -279,7 +283,8 @@ extension Coordinator {
         let meta: JSONValue = ["consecutive_failures": failures]
         writer.append(
             HealthLogEntry(
-                serverID: server.id, timestamp: wallTime, status: "unhealthy",
+                serverID: server.id, timestamp: wallTime,
+                status: HealthStatus.disconnected.rawValue,
                 errorMessage: failure.reason, eventType: event, metaData: meta.text))
     }
 

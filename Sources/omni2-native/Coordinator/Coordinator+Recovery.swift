@@ -66,7 +66,15 @@ extension Coordinator {
         case .success(let check): recovered(server, check, pass)
         case .failure(let failure):
             recoveryFailed(server, failure, pass)
+            guard server.phase == .down else { return }
             dropSession(of: server)
+            guard let due = recovery.due(of: server.id) else { return }
+            log.info(
+                "server still down, trying again later",
+                fields: [
+                    "mcp": server.name, "attempt": server.recoveryAttempts,
+                    "error": failure.reason, "retry_in": due - io.now,
+                ])
         }
     }
 }

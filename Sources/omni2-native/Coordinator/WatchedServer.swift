@@ -28,8 +28,17 @@ struct ServerCheck: Sendable, Equatable {
 
 /// Why a server could not be reached, or would not answer.
 struct ServerFailure: Error, Sendable, Equatable {
-    /// A sentence for people: it ends up in events, rows and the journal.
-    var reason: String
+    /// A sentence for people: it ends up in events, rows and the journal. What a server made too
+    /// long is cut.
+    let reason: String
     /// False when the server is there and merely said no: that never opens a circuit.
-    var countsAsFailure = true
+    let countsAsFailure: Bool
+
+    static let reasonCharactersMax = 500
+
+    init(reason: String, countsAsFailure: Bool = true) {
+        let isLong = reason.count > Self.reasonCharactersMax
+        self.reason = isLong ? reason.prefix(Self.reasonCharactersMax) + "…" : reason
+        self.countsAsFailure = countsAsFailure
+    }
 }

@@ -49,14 +49,18 @@ struct AuthenticationColumns {
     func authentication(type: String?, config: String?) -> Authentication {
         guard let type, !type.isEmpty, type != "none" else { return .none }
         guard let config, let value = try? JSONValue(parsing: config) else {
-            return .unreadable("auth_config is not JSON")
+            return .unreadable(type: type, reason: "auth_config is not JSON")
         }
         guard let sealed = value.object?["enc"]?.string else { return read(type, value) }
-        guard sealed.hasPrefix(Self.version) else { return .unreadable("unknown encryption") }
-        guard let box else { return .unreadable("encrypted, and no key is configured") }
+        guard sealed.hasPrefix(Self.version) else {
+            return .unreadable(type: type, reason: "unknown encryption")
+        }
+        guard let box else {
+            return .unreadable(type: type, reason: "encrypted, and no key is configured")
+        }
         let text = box.openText(String(sealed.dropFirst(Self.version.count)), for: Self.place)
         guard let text, let value = try? JSONValue(parsing: text) else {
-            return .unreadable("encrypted with another key")
+            return .unreadable(type: type, reason: "encrypted with another key")
         }
         return read(type, value)
     }
@@ -65,23 +69,23 @@ struct AuthenticationColumns {
         switch type {
         case "bearer":
             guard let token = value["token"]?.string ?? value["api_key"]?.string else {
-                return .unreadable("auth_config has no token")
+                return .unreadable(type: type, reason: "auth_config has no token")
             }
             return .bearer(token: token)
         case "api_key":
             guard let key = value["api_key"]?.string else {
-                return .unreadable("auth_config has no api_key")
+                return .unreadable(type: type, reason: "auth_config has no api_key")
             }
             return .apiKey(header: value["header_name"]?.string ?? Self.defaultHeader, key: key)
         case "custom_headers":
             guard let headers = value["headers"]?.object else {
-                return .unreadable("auth_config has no headers")
+                return .unreadable(type: type, reason: "auth_config has no headers")
             }
             return .headers(
                 headers.members.compactMap { member in
                     member.value.string.map { .init(name: member.name, value: $0) }
                 })
-        default: return .unreadable("unknown auth_type \(type)")
+        default: return .unreadable(type: type, reason: "unknown auth_type")
         }
     }
 }

@@ -5,10 +5,10 @@ import OmniIO
 /// backoff until it is stopped. Starting before the database is ready is a normal case.
 final class ConnectionKeeper {
     private let io: any IO
-    private let connect: () async throws(SQLError) -> Void
+    private var connect: () async throws(SQLError) -> Void
     /// Returns why the connection was lost, or anything once it was interrupted.
-    private let watch: () async -> String
-    private let interrupt: () -> Void
+    private var watch: () async -> String
+    private var interrupt: () -> Void
     private let ended: Promise<Bool>
     private var delay: RetryDelay
     private var isStarted = false
@@ -53,7 +53,16 @@ final class ConnectionKeeper {
             become(.unavailable(reason: reason, since: since))
             await pause(delay.next(Double.random(in: 0...1)))
         }
+        letGo()
         ended.fulfil(true)
+    }
+
+    /// What was given to it holds its owner, and the owner holds it.
+    private func letGo() {
+        connect = {}
+        watch = { "" }
+        interrupt = {}
+        stateChanged = { _ in }
     }
 
     private func connectAndWatch() async -> String {

@@ -9,6 +9,8 @@ final class HealthLogRetention {
     private static let firstPause: Duration = .seconds(60)
     private static let period: Duration = .seconds(3600)
     private static let batchPause: Duration = .milliseconds(100)
+    /// A century: longer is for ever.
+    private static let daysMax = 36_500
     private static let dayMicroseconds: Int64 = 86_400_000_000
 
     private let io: any IO
@@ -19,7 +21,7 @@ final class HealthLogRetention {
     init(_ io: any IO, days: Int) {
         precondition(days > 0, "a health log is kept for a day at least")
         self.io = io
-        self.days = days
+        self.days = min(days, Self.daysMax)
     }
 
     func start(_ store: any Store) {

@@ -41,7 +41,7 @@ final class PostgresEngine: SQLEngine {
     }
 
     func start() {
-        // The keeper and this hold each other: they live as long as the daemon.
+        // The keeper and this hold each other until it has stopped.
         let keeper = ConnectionKeeper(
             io, delay: settings.retry,
             connect: { () throws(SQLError) in try await self.connect() },

@@ -24,7 +24,7 @@ final class SQLiteEngine: SQLEngine {
     }
 
     func start() {
-        // The keeper and this hold each other: they live as long as the daemon.
+        // The keeper and this hold each other until it has stopped.
         let keeper = ConnectionKeeper(
             io,
             connect: { [database, io] () throws(SQLError) in

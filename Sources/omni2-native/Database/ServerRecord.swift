@@ -41,9 +41,10 @@ struct ServerConfiguration: Sendable, Equatable {
         case bearer(token: String)
         case apiKey(header: String, key: String)
         case headers([Header])
-        /// There is one, and why it cannot be read (encrypted with a key we do not have). Calls fail
-        /// instead of going out without it; writing this leaves the stored value as it is.
-        case unreadable(String)
+        /// There is one of this `auth_type`, and why it cannot be read (encrypted with a key we do not
+        /// have). Calls fail instead of going out without it; writing this leaves the stored value
+        /// as it is.
+        case unreadable(type: String, reason: String)
     }
 
     struct Header: Sendable, Equatable {
@@ -105,7 +106,7 @@ extension ServerConfiguration.Authentication: CustomStringConvertible {
         case .apiKey(let header, _): "api_key \(header): ***"
         case .headers(let headers):
             "custom_headers " + headers.map { "\($0.name): ***" }.joined(separator: ", ")
-        case .unreadable(let reason): "unreadable: \(reason)"
+        case .unreadable(let type, let reason): "\(type), unreadable: \(reason)"
         }
     }
 }

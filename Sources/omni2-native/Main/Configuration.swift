@@ -22,19 +22,26 @@ struct Configuration: Sendable {
 
     /// Where state, sockets and credentials are.
     let directories: ConfigurationDirectories
+    /// Where to read again; nil where it was not read from files.
+    var location: ConfigurationLocation?
     /// The table of all settings, in the order of the man page.
     let rows: [ConfigurationRow]
 
     /// Reads files, environment and credentials. The error lists everything that is wrong.
+    ///
+    /// A mere check goes on where the credentials are closed to it: systemd shows them to the daemon
+    /// alone, not to the check that `ExecReload=` runs before it.
     static func load(
-        _ location: ConfigurationLocation, environment: Environment
+        _ location: ConfigurationLocation, environment: Environment, isCheck: Bool = false
     ) throws(ConfigurationError) -> Configuration {
         var problems: [ConfigurationProblem] = []
         let directories = ConfigurationDirectories(environment, problems: &problems)
         let sources = ConfigurationSources(
             location: location, environment: environment, credentials: directories.credentials,
-            problems: &problems)
-        return try Configuration(sources, directories, problems: problems)
+            credentialsMayBeClosed: isCheck, problems: &problems)
+        var configuration = try Configuration(sources, directories, problems: problems)
+        configuration.location = location
+        return configuration
     }
 
     /// All defaults, for tests: nothing of the machine is read.

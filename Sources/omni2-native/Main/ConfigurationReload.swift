@@ -20,9 +20,11 @@ extension Configuration {
     /// The configuration to go on with after a reload: `new` where that is possible while running,
     /// this one everywhere else. The changes say which is which.
     ///
+    /// `liveSections`: those whose services take new settings while they run; nil: all.
+    ///
     /// Throws where the new live settings contradict the old ones that stay.
     func reloaded(
-        as new: Configuration
+        as new: Configuration, liveSections: Set<String>? = nil
     ) throws(ConfigurationError) -> (Configuration, ConfigurationChanges) {
         var changes = ConfigurationChanges()
         var sources = ConfigurationSources()
@@ -30,16 +32,17 @@ extension Configuration {
             let isChanged = !old.hasSameValue(as: new)
             let change = ConfigurationChanges.Change(
                 name: old.name, before: old.text, after: new.text)
-            switch old.change {
-            case .live:
+            if old.change == .live, liveSections?.contains(old.section) ?? true {
                 sources.kept[old.name] = new.origin
                 if isChanged { changes.live.append(change) }
-            case .restart:
+            } else {
                 sources.kept[old.name] = old.origin
                 if isChanged { changes.needsRestart.append(change) }
             }
         }
-        return (try Configuration(sources, directories, problems: []), changes)
+        var next = try Configuration(sources, directories, problems: [])
+        next.location = location
+        return (next, changes)
     }
 }
 

@@ -40,7 +40,7 @@ struct ConfigurationSources {
 
     init(
         location: ConfigurationLocation, environment: Environment, credentials directory: String?,
-        problems: inout [ConfigurationProblem]
+        credentialsMayBeClosed: Bool = false, problems: inout [ConfigurationProblem]
     ) {
         self.environment = environment
         for file in location.read(problems: &problems) {
@@ -51,7 +51,10 @@ struct ConfigurationSources {
             assigned[Self.name(one.section, one.key), default: []].append(
                 Origin.Assigned(value: one.value, place: one.place))
         }
-        if let directory { readCredentials(in: directory, problems: &problems) }
+        if let directory {
+            readCredentials(
+                in: directory, mayBeClosed: credentialsMayBeClosed, problems: &problems)
+        }
     }
 
     func origin(_ section: String, _ key: String, credential: String? = nil) -> Origin {
@@ -75,7 +78,7 @@ struct ConfigurationSources {
     static let credentialBytesMax = 64 << 10
 
     private mutating func readCredentials(
-        in directory: String, problems: inout [ConfigurationProblem]
+        in directory: String, mayBeClosed: Bool, problems: inout [ConfigurationProblem]
     ) {
         func report(_ place: String, _ what: String) {
             problems.append(
@@ -87,6 +90,7 @@ struct ConfigurationSources {
         do throws(SystemError) {
             names = try Files.names(in: directory)
         } catch {
+            if mayBeClosed && error.isDenied { return }
             return report(directory, error.message)
         }
         for name in names {

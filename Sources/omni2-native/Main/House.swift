@@ -8,7 +8,8 @@ import OmniIO
 final class House {
     let door: Door
     let io: any IO
-    let configuration: Configuration
+    private(set) var configuration: Configuration
+    private let environment: Environment
     let journal: Journal
     let log: Log
     let manager: ServiceManager
@@ -33,6 +34,7 @@ final class House {
     ) throws(StartError) {
         self.io = io
         self.configuration = configuration
+        self.environment = environment
         let build = try HouseBuilder(configuration, environment, limits: limits, io: io)
         journal = build.journal
         log = build.log(.main)
@@ -185,11 +187,23 @@ final class House {
             }
             switch Process.nextSignal(signalDescriptor) {
             case .terminate, .interrupt: return
-            case .hangUp:
-                log.notice(
-                    "reload asked for; settings take effect at the next start",
-                    id: .configurationNeedsRestart)
+            case .hangUp: configuration = await makeReload().run(configuration)
             case nil: continue
+            }
+        }
+    }
+
+    private func makeReload() -> Reload {
+        Reload(
+            io: io, environment: environment, manager: manager, log: log,
+            liveSections: ["Log", "Coordinator", "CircuitBreaker"]
+        ) { next in
+            self.journal.level = next.log.level
+            self.coordinator.apply(CoordinatorSettings(next.coordinator))
+            // The registry's own word on circuits, set over the API, stands until the file's changes.
+            if next.circuitBreaker != self.configuration.circuitBreaker {
+                self.coordinator.breaker.configure(
+                    CircuitBreakerConfiguration(next.circuitBreaker))
             }
         }
     }

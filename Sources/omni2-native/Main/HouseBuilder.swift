@@ -21,13 +21,25 @@ struct HouseBuilder {
         self.io = io
         clock = WallClock(io)
         journal = Journal.standard(level: configuration.log.level, environment: environment)
+        manager = Self.manager(environment, Log(journal, service: .main))
         do throws(SystemError) {
-            manager = try ServiceManager(environment)
             activated = try ActivatedSockets(environment)
             try Files.makeDirectory(configuration.directories.state)
             try Files.makeDirectory(configuration.directories.runtime)
         } catch {
             throw .system(error)
+        }
+    }
+
+    /// A manager that cannot be reached is no reason not to serve.
+    private static func manager(_ environment: Environment, _ log: Log) -> ServiceManager {
+        do throws(SystemError) {
+            return try ServiceManager(environment)
+        } catch {
+            log.warning(
+                "$NOTIFY_SOCKET cannot be reached, going on without systemd's notices",
+                fields: ["error": error])
+            return ServiceManager()
         }
     }
 
@@ -37,7 +49,7 @@ struct HouseBuilder {
 
     func store() -> SQLStore {
         var settings = SQLStore.Settings()
-        settings.healthLogDays = max(1, Int(configuration.database.retention / .seconds(86_400)))
+        settings.healthLogDays = Self.days(configuration.database.retention)
         if let key = configuration.access.encryptionKey {
             settings.key = SecretBox(key: Self.bytes(hexadecimal: key))
         }
@@ -51,6 +63,12 @@ struct HouseBuilder {
         engine.pool.waitingMax = limits.statementsQueuedMax
         engine.callTimeout = configuration.database.statementTimeout
         return .postgresql(io, url: databaseURL(url), settings, engine)
+    }
+
+    /// Nil keeps the log for ever.
+    private static func days(_ retention: Duration) -> Int? {
+        let days = retention.components.seconds / 86_400
+        return days > 36_500 ? nil : max(1, Int(days))
     }
 
     /// With the password that comes as a credential of its own, as libpq takes it in a URL.

@@ -28,7 +28,9 @@ enum Main {
             Console.print(ConfigurationArguments.settings(Configuration.standard().rows))
             return ExitStatus.success
         case .check(let location):
-            guard let configuration = load(location, environment), check(configuration) else {
+            guard let configuration = load(location, environment, isCheck: true),
+                check(configuration)
+            else {
                 return ExitStatus.configuration
             }
             Console.print("configuration is fine\n")
@@ -42,10 +44,11 @@ enum Main {
     }
 
     private static func load(
-        _ location: ConfigurationLocation, _ environment: Environment
+        _ location: ConfigurationLocation, _ environment: Environment, isCheck: Bool = false
     ) -> Configuration? {
         do throws(ConfigurationError) {
-            return try Configuration.load(location, environment: environment)
+            return try Configuration.load(
+                location, environment: environment, isCheck: isCheck)
         } catch {
             Console.error(error.description + "\n")
             return nil

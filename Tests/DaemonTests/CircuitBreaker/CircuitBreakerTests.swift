@@ -134,6 +134,24 @@ struct CircuitBreakerTests {
         #expect(bench.lines.count == 2)
     }
 
+    @Test func callsOfAServerLoadedAnewNoLongerCount() throws {
+        let bench = Bench(CircuitBreakerConfiguration(failureThreshold: 1))
+        bench.add(1, "db")
+        let pass = try #require(bench.admit(1))
+        bench.breaker.renew(1, named: "db2", failureCyclesMax: 3)
+        #expect(!bench.breaker.isCurrent(pass))
+        bench.breaker.failed(pass)
+        bench.breaker.remove(1)
+        bench.breaker.failed(pass)
+        bench.add(1, "db2")
+        bench.breaker.failed(pass)
+        #expect(bench.lines.isEmpty)
+        bench.fail(1)
+        #expect(bench.lines == ["db2 closed→open"])
+        bench.breaker.renew(1, named: "db3", failureCyclesMax: 3)
+        #expect(bench.lines == ["db2 closed→open", "db2 open→closed"])
+    }
+
     @Test func aRecordIsTakenUpWhereItWasLeft() {
         let bench = Bench()
         bench.breaker.add(

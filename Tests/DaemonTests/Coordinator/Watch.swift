@@ -125,8 +125,8 @@ extension CoordinatorSettings {
         var settings = CoordinatorSettings()
         settings.interval = .milliseconds(15)
         settings.backoff = [5, 10, 15].map { .milliseconds($0) }
-        settings.checkTimeout = .milliseconds(40)
-        settings.connectTimeoutMax = .milliseconds(40)
+        settings.checkTimeout = .milliseconds(300)
+        settings.connectTimeoutMax = .milliseconds(300)
         settings.checkGrace = .milliseconds(10)
         settings.checkGap = .milliseconds(5)
         settings.pollInterval = .milliseconds(25)

@@ -70,6 +70,7 @@ struct CacheKeyInputTests {
             native(epoch: 2), native(arguments: #"{"a":1}"#), native(arguments: #"{"a":2}"#),
             native(arguments: #"{"a":9007199254740993}"#),
             native(arguments: #"{"a":9007199254740992}"#),
+            native(arguments: #"{"a":1.0}"#), native(arguments: #"{"a":true}"#),
             native(meta: #"{"a":1}"#), native(meta: #"{"a":2}"#), native(scope: .role("a")),
             native(scope: .user("a")), native(scope: .role("")), native(scope: .user("")),
         ]
@@ -80,7 +81,7 @@ struct CacheKeyInputTests {
         #expect(native() == native(arguments: "{}"))
         #expect(native() == native(arguments: "null"))
         #expect(
-            native(arguments: #"{"b":1.0,"a":"x"}"#)
+            native(arguments: #"{"b":1,"a":"x"}"#)
                 == native(arguments: #"{ "a" : "\u0078", "b":1 }"#))
         #expect(
             native()

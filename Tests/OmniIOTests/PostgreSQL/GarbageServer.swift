@@ -17,8 +17,13 @@ final class GarbageServer: Sendable {
         try EventLoop.startThread {
             // Ends with the listener.
             while true {
-                let peer = accept(listener, nil, nil)
-                if peer < 0 { return }
+                let next = Result { try Sockets.acceptNow(listener) }
+                guard case .success(let peer) = next else { return }
+                guard let peer else {
+                    var ready = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
+                    unsafe poll(&ready, 1, 1000)
+                    continue
+                }
                 let bytes = Array(answer.utf8)
                 _ = unsafe send(peer, bytes, bytes.count, Int32(MSG_NOSIGNAL))
             }

@@ -263,17 +263,25 @@ struct PostgresPoolTests {
     @Test func aPasswordIsAskedAndNeverTold() async throws {
         let server = try PostgresServer.shared.get()
         let database = try server.makeDatabase()
+        // The servers of these tests ask users of this name for it.
         try server.sql(
-            "CREATE ROLE ada_\(database) LOGIN PASSWORD 'hunter2'", database: database)
+            "CREATE ROLE ada_asked LOGIN PASSWORD 'hunter2'", database: database)
         try await RingFixture.run { io in
-            let url = "postgresql://ada_\(database):hunter2@localhost:\(server.port)/nowhere"
-            let pool = PostgresPool(io, url: url)
-            do throws(SQLError) {
-                _ = try await pool.run([SQLCommand("SELECT 1")], until: io.now + .seconds(10))
-                Issue.record("it connected")
-            } catch {
-                #expect(error.reason.contains("nowhere"))
-                #expect(!error.reason.contains("hunter2"))
+            let command = SQLCommand("SELECT current_user::text AS name")
+            for password in ["hunter2", "hunter3", ""] {
+                let user = "ada_asked:" + password
+                let url = "postgresql://\(user)@localhost:\(server.port)/\(database)"
+                let pool = PostgresPool(io, url: url)
+                do throws(SQLError) {
+                    let row = try await pool.run([command], until: io.now + .seconds(10))[0].rows[0]
+                    #expect(row.text("name") == "ada_asked")
+                    #expect(password == "hunter2")
+                } catch {
+                    #expect(password != "hunter2")
+                    #expect(error.reason.contains("password"))
+                    #expect(!error.reason.contains("hunter"))
+                }
+                pool.close()
             }
         }
     }

@@ -36,6 +36,9 @@ final class PostgresServer: Sendable {
         watcher = try Self.startWatcher(folder, binaries)
         try Self.run(["mkdir", "-m", "777", folder])
         try Self.run(["cp", "-a", template.folder, folder + "/data"])
+        try Self.run([
+            "sed", "-i", "1i host all ada_asked all scram-sha-256", folder + "/data/pg_hba.conf",
+        ])
         if tls { try makeCertificate() }
         try start()
     }

@@ -45,3 +45,23 @@ extension CacheWriter {
 extension CacheHit {
     var text: String { unsafe String(decoding: bytes, as: UTF8.self) }
 }
+
+/// Seeded, so that a failing run can be repeated with `OMNI_SEED`.
+struct SeededRandom: RandomNumberGenerator {
+    private var state: UInt64
+    let seed: UInt64
+
+    init(_ fallback: UInt64) {
+        let given = unsafe getenv("OMNI_SEED").flatMap { unsafe UInt64(String(cString: $0)) }
+        seed = given ?? fallback
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+}

@@ -21,16 +21,7 @@ final class DatagramReceiver {
         path = "\(directory)/socket"
         descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         precondition(descriptor >= 0)
-        var address = sockaddr_un()
-        address.sun_family = UInt16(AF_UNIX)
-        unsafe withUnsafeMutableBytes(of: &address.sun_path) { room in
-            for (index, byte) in path.utf8.enumerated() { unsafe room[index] = byte }
-        }
-        let status = unsafe withUnsafePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
+        let status = bindUnix(descriptor, path)
         precondition(status == 0, "bind \(path): \(errno)")
     }
 
@@ -78,6 +69,18 @@ final class DatagramReceiver {
             (0..<4).reduce(0) { $0 | Int(control[offset + $1]) << (8 * $1) }
         }
         return stride(from: 16, to: number(0), by: 4).map { Int32(number($0)) }
+    }
+}
+
+/// Binds a Unix socket; without a path to a name of the kernel's choice that leaves no file.
+func bindUnix(_ descriptor: Int32, _ path: String = "") -> Int32 {
+    // struct sockaddr_un: the family in host order, the path, a zero.
+    var address = [UInt8(AF_UNIX), 0] + Array(path.utf8)
+    if !path.isEmpty { address.append(0) }
+    return unsafe address.withUnsafeBytes { bytes in
+        let pointer = unsafe bytes.bindMemory(to: sockaddr.self).baseAddress!
+        return unsafe bind(
+            descriptor, __CONST_SOCKADDR_ARG(__sockaddr__: pointer), socklen_t(bytes.count))
     }
 }
 

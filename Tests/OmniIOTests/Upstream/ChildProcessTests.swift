@@ -80,7 +80,7 @@ struct ChildProcessTests {
         try await RingFixture.run { io in
             let notes = Notes(io)
             let child = try start(
-                "pwd; env | sort | grep -v -e ^PWD= -e ^_= -e ^OLDPWD= -e ^SHLVL=; ls /proc/self/fd | wc -l",
+                "pwd; env | sort | grep -v -e ^OMNI2_CHILD= -e ^PWD= -e ^_= -e ^OLDPWD= -e ^SHLVL=; ls /proc/self/fd | wc -l",
                 notes,
                 environment: ["NAME": "value", "PATH": "/usr/bin:/bin"], directory: "/proc")
             #expect(await notes.wait { !notes.endings.isEmpty })
@@ -182,6 +182,19 @@ struct ChildProcessTests {
             for process in notes.lines.compactMap({ Int32($0) }) {
                 #expect(await isGone(process, io))
             }
+        }
+    }
+
+    @Test func whatLeftTheGroupIsFoundAllTheSame() async throws {
+        try await RingFixture.run { io in
+            let notes = Notes(io)
+            // A session of its own, a parent that is gone, and standard streams of its own.
+            let daemon = "setsid sh -c 'echo $$; exec sleep 1000 </dev/null >/dev/null 2>&1' & "
+            let child = try start("(\(daemon)) ; exec cat", notes)
+            #expect(await notes.wait { notes.lines.count == 1 })
+            #expect(await child.stop(grace: .seconds(5)) == .exited(code: 0))
+            let process = try #require(Int32(notes.lines[0]))
+            #expect(await isGone(process, io))
         }
     }
 

@@ -111,8 +111,9 @@ final class ScriptedServer {
             let events = try? await io.readiness(
                 of: listener, .readable, until: io.now + .seconds(30))
             guard let events, !events.contains(.hungUp) else { break }
-            let descriptor = accept(listener, nil, nil)
-            if descriptor < 0 { break }
+            let next = Result { try Sockets.acceptNow(listener) }
+            guard case .success(let accepted) = next else { break }
+            guard let descriptor = accepted else { continue }
             connections += 1
             let connection = Connection(io: io, descriptor: descriptor, number: connections)
             io.spawn { await self.serve(connection) }

@@ -31,6 +31,21 @@ int cache_test_accept(int listener) {
     return fd < 0 ? -errno : fd;
 }
 
+long cache_test_receive(int socket, void *message, unsigned long capacity, int *descriptors) {
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+    } control;
+    struct iovec piece = {message, capacity};
+    struct msghdr envelope = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes,
+                              .msg_controllen = sizeof control.bytes};
+    ssize_t count = recvmsg(socket, &envelope, MSG_CMSG_CLOEXEC);
+    if (count < 0) return -errno;
+    struct cmsghdr *head = CMSG_FIRSTHDR(&envelope);
+    if (head) memcpy(descriptors, CMSG_DATA(head), head->cmsg_len - CMSG_LEN(0));
+    return count;
+}
+
 void cache_test_say(const char *line) {
     puts(line);
     fflush(stdout);

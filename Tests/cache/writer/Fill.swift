@@ -9,11 +9,13 @@ final class Fill {
     private let entries: UInt64
     private let valueBytes: Int
     private let churns: Bool
+    private let keys: [CacheKey]
 
     init(_ words: [String]) {
         entries = UInt64(words[0]) ?? 1000
         valueBytes = Int(words[1]) ?? 200
         churns = words.dropFirst(2).first == "churn"
+        keys = (0..<entries).map { key($0) }
     }
 
     func run() -> Never {
@@ -31,8 +33,20 @@ final class Fill {
         let value = [UInt8](repeating: 0x41, count: valueBytes)
         let start = BootClock.now()
         for index in 0..<entries { store(writer, index, value) }
-        let elapsed = (BootClock.now() - start).nanosecondsClamped
-        var report = "filled \(elapsed / Int64(entries)) \(writer.statistics.entries)"
+        let fill = (BootClock.now() - start).nanosecondsClamped / Int64(entries)
+        var random = Mix(state: 9)
+        let get = median { self.lookUp(writer, random.below(self.entries)) }
+        let set = median { self.store(writer, random.below(self.entries), value) }
+        var count = 0
+        let mixed = median {
+            count += 1
+            if count % 10 == 0 {
+                self.store(writer, random.below(self.entries), value)
+            } else {
+                self.lookUp(writer, random.below(self.entries))
+            }
+        }
+        var report = "filled \(fill) \(get) \(set) \(mixed) \(writer.statistics.entries)"
         report.withUTF8 {
             _ = unsafe omni2_send_with_descriptors(
                 3, $0.baseAddress!, $0.count, writer.segment.descriptor, -1)
@@ -40,9 +54,27 @@ final class Fill {
         serve(writer, value)
     }
 
+    /// Nanoseconds per operation: the median over short rounds.
+    private func median(_ operation: () -> Void) -> Int64 {
+        var rounds: [Int64] = []
+        let end = BootClock.now() + .milliseconds(400)
+        repeat {
+            let start = BootClock.now()
+            for _ in 0..<256 { operation() }
+            rounds.append((BootClock.now() - start).nanosecondsClamped / 256)
+        } while BootClock.now() < end || rounds.count < 9
+        return rounds.sorted()[rounds.count / 2]
+    }
+
+    private func lookUp(_ writer: CacheWriter, _ index: UInt64) {
+        guard writer.get(keys[Int(index)], at: BootClock.now()) != nil else {
+            fatalError("a stored key is not there")
+        }
+    }
+
     private func store(_ writer: CacheWriter, _ index: UInt64, _ value: [UInt8]) {
         let token = writer.beginFill(server: "bench", tool: "tool")
-        _ = writer.put(key(index), value.span, token: token, at: BootClock.now())
+        _ = writer.put(keys[Int(index)], value.span, token: token, at: BootClock.now())
     }
 
     private func serve(_ writer: CacheWriter, _ value: [UInt8]) -> Never {

@@ -133,6 +133,6 @@ func openOrRecover(configuration: CacheConfiguration, stores: UInt64? = nil) -> 
 
 func crashAfter(_ stores: UInt64) {
     #if CRASH_POINTS
-        omni2_crash_after(stores)
+    omni2_crash_after(stores)
     #endif
 }

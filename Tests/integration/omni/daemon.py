@@ -85,12 +85,15 @@ class Daemon:
 
     # Life
 
-    def start(self, live_within: float = 15) -> "Daemon":
+    def start(self, ready: bool = True) -> "Daemon":
+        """Returns when the daemon is live and, unless told otherwise, ready: it answers before it is."""
         self.file.write_text(ini(self.configuration))
         self.was_killed = False
         self.child = Child([BINARY, "--config", self.file], self.log, env=self.environment,
                            cwd=self.directory)
-        eventually(self.is_live, live_within, "/health/live answers")
+        eventually(self.is_live, 15, "/health/live answers")
+        if ready:
+            eventually(self.is_ready, 20, "ready")
         return self
 
     def is_live(self) -> bool:
@@ -100,6 +103,9 @@ class Daemon:
             return self.get("/health/live", token=None).status_code == 200
         except httpx2.TransportError:
             return False
+
+    def is_ready(self) -> bool:
+        return self.get("/health/ready", token=None).status_code == 200
 
     def stop(self, within: float = 30) -> None:
         """SIGTERM, and a clean exit in time: what systemd would ask for."""

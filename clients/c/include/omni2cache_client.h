@@ -133,6 +133,7 @@ static inline int omni2_handshake(const struct sockaddr_un *address, uint32_t ti
     close(fd);
     if (result == OMNI2_OK) result = omni2_view_attach(view, fds[0]);
     if (result == OMNI2_OK) {
+        if (flags & OMNI2_OPEN_POPULATE) omni2_view_populate(view, fds[0]);
         view->clock_offset = omni2_clock_offset(hello.clock, received, welcome.clock);
         /* Reading works without an area; recency is then not reported. */
         if (fds[1] >= 0) (void)omni2_view_attach_area(view, fds[1]);

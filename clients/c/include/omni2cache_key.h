@@ -274,31 +274,39 @@ static inline void omni2_text_quoted(omni2_text *out, const char *bytes, size_t 
     omni2_text_put(out, "\"");
 }
 
-/* The fewest digits that read back as the same number; returns the decimal exponent. */
-static inline int omni2_shortest(double value, locale_t locale, char digits[20], int *count) {
-    char text[40];
-    int exponent = 0;
+/*
+ * The fewest digits that read back as the same number; returns the decimal exponent of the first.
+ * At a power of two the neighbours below are nearer than those above, so the shortest form may be
+ * one off the correctly rounded one: both sides are tried.
+ */
+static inline int omni2_shortest(double value, locale_t locale, char digits[24], int *count) {
+    char text[48];
+    int exponent = 0, found = 0;
     locale_t before = uselocale(locale);
-    for (int precision = 0; precision <= 16; precision++) {
+    for (int precision = 0; precision <= 16 && !found; precision++) {
+        uint64_t mantissa = 0;
         snprintf(text, sizeof text, "%.*e", precision, value);
-        if (strtod(text, NULL) == value) break;
+        for (const char *p = text; *p != 'e'; p++)
+            if (*p != '.') mantissa = mantissa * 10 + (uint64_t)(*p - '0');
+        exponent = atoi(strchr(text, 'e') + 1);
+        for (int side = 0; side < 3 && !found; side++) {
+            uint64_t candidate = mantissa + (uint64_t)(side == 2 ? -1 : side);
+            snprintf(text, sizeof text, "%llue%d", (unsigned long long)candidate,
+                     exponent - precision);
+            found = strtod(text, NULL) == value;
+        }
+        *count = (int)(strchr(text, 'e') - text);
+        exponent += *count - precision - 1; /* 9.9 + 0.1 has a digit more */
     }
     uselocale(before);
-    *count = 0;
-    for (const char *p = text; *p; p++) {
-        if (*p == 'e') {
-            exponent = atoi(p + 1);
-            break;
-        }
-        if (*p >= '0' && *p <= '9') digits[(*count)++] = *p;
-    }
+    memcpy(digits, text, (size_t)*count);
     while (*count > 1 && digits[*count - 1] == '0') (*count)--;
     return exponent;
 }
 
 /* A float as Python's repr writes it. */
 static inline void omni2_text_float(omni2_text *out, double value, locale_t locale) {
-    char digits[20], tail[16];
+    char digits[24], tail[16];
     int count;
     if (value != value) {
         omni2_text_put(out, "NaN");

@@ -89,8 +89,16 @@ final class ChildTransport: UpstreamTransport {
         }
     }
 
-    /// Its output is read from the start.
-    func listen() {}
+    func listen(_ subscription: [UInt8]?) {
+        guard let subscription else { return }
+        do throws(UpstreamError) {
+            try write(subscription)
+        } catch {
+            // A child that cannot be written to is about to end, which is told by itself.
+        }
+    }
+
+    var cancelsByClosing: Bool { false }
 
     /// The process is the session.
     func forgetSession() -> Bool { false }

@@ -136,7 +136,9 @@ final class EventStreamTransport: UpstreamTransport {
     }
 
     /// The one stream is open already.
-    func listen() {}
+    func listen(_ subscription: [UInt8]?) {}
+
+    var cancelsByClosing: Bool { false }
 
     /// The stream was the session: it takes a new connection.
     func forgetSession() -> Bool { false }

@@ -2,7 +2,8 @@ import OmniCore
 import OmniIO
 
 /// Streamable HTTP: every message is a POST, answered by JSON or by an event stream; a GET stream
-/// brings what belongs to no request. (2025-03-26 to 2025-11-25)
+/// brings what belongs to no request (2025-03-26 to 2025-11-25), or a POST that asks for it does
+/// (2026-07-28).
 final class HTTPTransport: UpstreamTransport {
     weak var sink: (any UpstreamSink)?
     var protocolVersion: String?
@@ -16,6 +17,7 @@ final class HTTPTransport: UpstreamTransport {
     private var isClosed = false
     /// The last error status that was no answer; what decides about the older form.
     private(set) var refusedStatus: Int?
+    private(set) var cancelsByClosing = false
 
     init(
         url: String, headers: [HTTPClientRequest.Header], io: any IO, http: HTTPClient,
@@ -37,7 +39,8 @@ final class HTTPTransport: UpstreamTransport {
         _ message: [UInt8], for call: UpstreamCall, until deadline: MonotonicTime
     ) async throws(UpstreamError) {
         let session = sessionID
-        let response = try await post(message, call.isRepeatable, call.cancellation, deadline)
+        let response = try await post(
+            message, call.headers, call.isRepeatable, call.cancellation, deadline)
         if call.method == "initialize", let id = response.header("mcp-session-id") {
             sessionID = id
         }
@@ -57,7 +60,7 @@ final class HTTPTransport: UpstreamTransport {
 
     func send(_ message: [UInt8], until deadline: MonotonicTime) async throws(UpstreamError) {
         let session = sessionID
-        let response = try await post(message, true, nil, deadline)
+        let response = try await post(message, [], true, nil, deadline)
         guard (200..<300).contains(response.status) else {
             return try await refused(response, session, nil, deadline)
         }
@@ -65,14 +68,20 @@ final class HTTPTransport: UpstreamTransport {
     }
 
     private func post(
-        _ message: [UInt8], _ isRepeatable: Bool, _ cancellation: HTTPCancellation?,
-        _ deadline: MonotonicTime
+        _ message: [UInt8], _ headers: [HTTPClientRequest.Header], _ isRepeatable: Bool,
+        _ cancellation: HTTPCancellation?, _ deadline: MonotonicTime
     ) async throws(UpstreamError) -> HTTPClientResponse {
+        var request = postRequest(message)
+        request.headers += headers
+        request.isRepeatable = isRepeatable
+        return try await perform(request, deadline, cancellation)
+    }
+
+    private func postRequest(_ message: [UInt8]) -> HTTPClientRequest {
         var request = self.request("POST", accepting: "application/json, text/event-stream")
         request.headers.append(.init("Content-Type", "application/json"))
         request.body = message
-        request.isRepeatable = isRepeatable
-        return try await perform(request, deadline, cancellation)
+        return request
     }
 
     private func request(_ method: String, accepting types: String) -> HTTPClientRequest {
@@ -193,21 +202,22 @@ final class HTTPTransport: UpstreamTransport {
 
     // MARK: The listening stream
 
-    func listen() {
+    func listen(_ subscription: [UInt8]?) {
         guard listening == nil, !isClosed else { return }
         let cancellation = HTTPCancellation()
         listening = cancellation
-        io.spawn { await self.listen(cancellation) }
+        cancelsByClosing = subscription != nil
+        io.spawn { await self.listen(subscription, cancellation) }
     }
 
-    private func listen(_ cancellation: HTTPCancellation) async {
+    private func listen(_ subscription: [UInt8]?, _ cancellation: HTTPCancellation) async {
         let pump = EventPump(bytesMax: deadlines.messageBytesMax)
         var failures = 0
         var shortStreams = 0
         var hasWorked = false
         while !cancellation.isCancelled {
             let start = io.now
-            switch await listenOnce(pump, cancellation) {
+            switch await listenOnce(subscription, pump, cancellation, isFirst: !hasWorked) {
             case .ended:
                 hasWorked = true
                 failures = 0
@@ -240,13 +250,25 @@ final class HTTPTransport: UpstreamTransport {
         case failed(UpstreamError)
     }
 
-    private func listenOnce(
-        _ pump: EventPump, _ cancellation: HTTPCancellation
-    ) async -> Listening {
+    private func listenRequest(_ subscription: [UInt8]?, _ pump: EventPump) -> HTTPClientRequest {
+        if let subscription {
+            var request = postRequest(subscription)
+            request.headers.append(.init("Mcp-Method", "subscriptions/listen"))
+            request.isRepeatable = true
+            return request
+        }
         var request = self.request("GET", accepting: "text/event-stream")
         if !pump.lastEventID.isEmpty {
             request.headers.append(.init("Last-Event-ID", pump.lastEventID))
         }
+        return request
+    }
+
+    private func listenOnce(
+        _ subscription: [UInt8]?, _ pump: EventPump, _ cancellation: HTTPCancellation,
+        isFirst: Bool
+    ) async -> Listening {
+        let request = listenRequest(subscription, pump)
         do throws(UpstreamError) {
             let response = try await perform(
                 request, io.now + deadlines.handshake, cancellation)
@@ -260,6 +282,8 @@ final class HTTPTransport: UpstreamTransport {
                     : .notOffered
             }
             pump.restart()
+            // Where the server can replay, nothing was lost.
+            if !isFirst && pump.lastEventID.isEmpty { sink?.listenedAgain() }
             while !cancellation.isCancelled {
                 let chunk: [UInt8]?
                 do throws(HTTPClientError) {

@@ -20,12 +20,17 @@ final class Upstream {
 
     let io: any IO
     let deadlines: UpstreamDeadlines
-    let log: Log
+    private(set) var log: Log
     private let http: HTTPClient
     private let environment: Environment
+    private let eras: UpstreamEras
     var calls = UpstreamCalls()
     var transport: (any UpstreamTransport)?
     private(set) var session = MCPClientSession(verdict: .handshake)
+    /// The era that was found last, for this configuration.
+    private var verdict: ProtocolVersion.Era?
+    /// There while the session is one of the stateless era.
+    private(set) var modern: ModernHop?
     /// Rises with every handshake: who finds it changed need not renew the session again.
     private var sessionNumber: UInt64 = 0
     /// Rises with every `connect` and `close`: who finds it changed has been overtaken.
@@ -42,20 +47,30 @@ final class Upstream {
     init(
         record: ServerRecord, io: any IO, http: HTTPClient,
         deadlines: UpstreamDeadlines = UpstreamDeadlines(), environment: Environment = [:],
-        log: Log
+        eras: UpstreamEras = .handshakeFirst, log: Log
     ) {
         self.record = record
         self.io = io
         self.http = http
         self.deadlines = deadlines
         self.environment = environment
+        self.eras = eras
         self.log = log.with(["mcp": record.name])
+    }
+
+    deinit {
+        // Whoever lets go of it should have closed it; a child must not stay behind all the same.
+        guard let transport else { return }
+        io.spawn { [io] in await transport.close(until: io.now + .seconds(2)) }
     }
 
     /// Takes a changed row of the registry. True when the session must be opened anew for it.
     func update(_ record: ServerRecord) -> Bool {
+        if record.name != self.record.name { log = log.with(["mcp": record.name]) }
         defer { self.record = record }
-        return record.configuration != self.record.configuration
+        guard record.configuration != self.record.configuration else { return false }
+        verdict = nil
+        return true
     }
 
     // MARK: Connecting
@@ -89,16 +104,18 @@ final class Upstream {
             found.epoch = epoch
             catalogue = found
             isConnected = true
-            transport?.listen()
+            listen()
             return .success(())
         } catch {
+            // Perhaps it was the verdict that was wrong.
+            verdict = nil
             if mine == connection { await dropTransport(error, until: io.now + deadlines.stop) }
             return .failure(mine == connection ? error : .stopped)
         }
     }
 
     private func open(until deadline: MonotonicTime) async throws(UpstreamError) {
-        if case .unreadable(let why) = record.configuration.authentication {
+        if case .unreadable(_, let why) = record.configuration.authentication {
             throw .transport("its credential cannot be read: \(why)")
         }
         let address = try UpstreamAddress(record.configuration, environment: environment)
@@ -114,7 +131,8 @@ final class Upstream {
             do throws(UpstreamError) {
                 try await open(transport, until: deadline)
             } catch {
-                guard [400, 404, 405].contains(transport.refusedStatus) else { throw error }
+                guard case .transport = error, [400, 404, 405].contains(transport.refusedStatus)
+                else { throw error }
                 await dropTransport(error, until: deadline)
                 do throws(UpstreamError) {
                     try await openEventStream(url, until: deadline)
@@ -141,7 +159,107 @@ final class Upstream {
         self.transport = transport
         transport.sink = self
         try await transport.open(until: min(deadline, io.now + deadlines.connect))
-        try await shakeHands(transport, until: min(deadline, io.now + deadlines.handshake))
+        try await negotiate(transport, until: min(deadline, io.now + deadlines.handshake))
+    }
+
+    /// Finds the era in which the server can be spoken to, and begins to speak.
+    private func negotiate(
+        _ transport: any UpstreamTransport, until deadline: MonotonicTime
+    ) async throws(UpstreamError) {
+        let wanted = verdict ?? (eras == .modernFirst ? .modern : .handshake)
+        if wanted == .modern, !(transport is EventStreamTransport) {
+            if try await discover(over: transport, until: deadline) { return }
+            try await shakeHands(transport, until: deadline)
+        } else {
+            do throws(UpstreamError) {
+                try await shakeHands(transport, until: deadline)
+            } catch {
+                // A server that knows the stateless era alone refuses the handshake at once.
+                guard verdict == nil, Self.isRefusal(error, over: transport) else { throw error }
+                let isModern: Bool
+                do throws(UpstreamError) {
+                    isModern = try await discover(over: transport, until: deadline)
+                } catch _ {
+                    // What it said to the handshake is the better explanation.
+                    isModern = false
+                }
+                if !isModern { throw error }
+            }
+        }
+        verdict = session.verdict
+    }
+
+    /// The server is there and did not want what it was asked.
+    private static func isRefusal(
+        _ error: UpstreamError, over transport: any UpstreamTransport
+    ) -> Bool {
+        switch error {
+        case .protocolViolation: !(transport is EventStreamTransport)
+        case .transport: (transport as? HTTPTransport)?.refusedStatus.map { $0 < 500 } ?? false
+        default: false
+        }
+    }
+
+    /// Asks with `server/discover`; false when the server belongs to the handshake era.
+    private func discover(
+        over transport: any UpstreamTransport, until deadline: MonotonicTime
+    ) async throws(UpstreamError) -> Bool {
+        session = MCPClientSession()
+        _ = session.start()
+        let hop = ModernHop(.latest, client: Self.client)
+        let call = UpstreamCall(
+            id: calls.nextID(), method: "server/discover", isRepeatable: true, io: io)
+        let params = hop.params(nil)
+        call.headers = hop.headers(call.method, params)
+        transport.protocolVersion = "\(ProtocolVersion.latest.text)"
+        var answer = UpstreamProbe.Answer.silence(isStdio: transport is ChildTransport)
+        var bytes: [UInt8] = []
+        var failure = UpstreamError.timedOut(call.method)
+        do throws(UpstreamError) {
+            let (found, message) = try await perform(
+                call, params, over: transport, until: min(deadline, io.now + deadlines.probe))
+            bytes = found
+            answer = .message(message, status: 200)
+        } catch {
+            failure = error
+            switch error {
+            case .transport:
+                guard let status = (transport as? HTTPTransport)?.refusedStatus else { throw error }
+                answer = .status(status)
+            // Something answered, only not as it should: older servers do.
+            case .protocolViolation: answer = .status(200)
+            case .timedOut: break
+            default: throw error
+            }
+        }
+        let action = unsafe session.probeAnswered(answer, in: bytes.span.bytes)
+        guard case .ready(let version) = action else {
+            transport.protocolVersion = nil
+            if action == .sendInitialize { return false }
+            throw failure
+        }
+        begin(version, over: transport, bytes)
+        return true
+    }
+
+    private func begin(
+        _ version: ProtocolVersion, over transport: any UpstreamTransport, _ answer: [UInt8]
+    ) {
+        modern = ModernHop(version, client: Self.client)
+        transport.protocolVersion = "\(version.text)"
+        catalogue = UpstreamCatalogue(discovery: answer)
+        catalogue.protocolVersion = "\(version.text)"
+        catalogue.instructions = session.instructions
+        sessionNumber += 1
+    }
+
+    private static let client = MCPPeer(name: "omni2-native", version: Main.version)
+
+    private func listen() {
+        guard let modern else { return transport?.listen(nil) ?? () }
+        let params = modern.params(ModernHop.listenParams(session.capabilities))
+        transport?.listen(
+            UpstreamParams.request(calls.nextID(), "subscriptions/listen", params))
     }
 
     private func shakeHands(
@@ -149,10 +267,11 @@ final class Upstream {
     ) async throws(UpstreamError) {
         session = MCPClientSession(verdict: .handshake)
         _ = session.start()
+        modern = nil
         let call = UpstreamCall(
             id: calls.nextID(), method: "initialize", isRepeatable: true, io: io)
         let params = MCPClientSession.initializeParams(
-            client: MCPPeer(name: "omni2-native", version: Main.version), capabilities: [])
+            client: Self.client, capabilities: [])
         let (bytes, message) = try await perform(call, params, over: transport, until: deadline)
         let action = unsafe session.initializeAnswered(message, in: bytes.span.bytes)
         guard action == .sendInitialized, let result = message.payload else {
@@ -185,7 +304,8 @@ final class Upstream {
         guard isConnected else { throw .notConnected }
         let start = io.now
         do throws(UpstreamError) {
-            _ = try await request("ping", paramsJSON: nil, until: deadline)
+            _ = try await request(
+                modern == nil ? "ping" : "server/discover", paramsJSON: nil, until: deadline)
         } catch {
             // A server that does not know ping has answered all the same.
             guard case .rpc = error else { throw error }
@@ -211,7 +331,8 @@ final class Upstream {
             cancellation: cancellation)
         return try await exchange("tools/call", options, until: deadline) { id in
             UpstreamParams.toolCall(
-                name, argumentsJSON, meta: meta, progressToken: progress == nil ? nil : id)
+                name, argumentsJSON, meta: meta, progressToken: progress == nil ? nil : id,
+                keepsEnvelope: modern != nil)
         }
     }
 
@@ -249,8 +370,14 @@ final class Upstream {
                 progress: options.progress)
             options.cancellation?.action = { [weak self] in self?.cancel(call, $0) }
             do throws(UpstreamError) {
+                var params = params(call.id)
+                if let modern {
+                    let whole = modern.params(params)
+                    call.headers = modern.headers(method, whole)
+                    params = whole
+                }
                 let (bytes, message) = try await perform(
-                    call, params(call.id), over: transport, until: deadline)
+                    call, params, over: transport, until: deadline)
                 if let error = UpstreamError(answer: message, in: bytes) { throw error }
                 return message.result(in: bytes)
             } catch {
@@ -312,7 +439,9 @@ final class Upstream {
 
     /// Tells the server, in the background, that nobody waits any more.
     private func announceCancellation(of call: UpstreamCall, _ reason: String) {
-        guard call.method != "initialize", let transport else { return }
+        guard call.method != "initialize", let transport, !transport.cancelsByClosing else {
+            return
+        }
         let message = UpstreamParams.cancelled(call.id, reason)
         post(message, over: transport)
     }
@@ -357,7 +486,7 @@ final class Upstream {
         } else if self.transport === transport {
             keepLists(of: before)
             log.info("session renewed after the server forgot it")
-            transport.listen()
+            listen()
             refresh()
         }
         promise.fulfil(outcome)
@@ -402,6 +531,11 @@ final class Upstream {
     func close(until deadline: MonotonicTime) async {
         connection += 1
         await dropTransport(.stopped, until: deadline)
+    }
+
+    /// What came as a list of tools, less those that cannot be called.
+    func callable(_ tools: [UpstreamCatalogue.Item]) -> [UpstreamCatalogue.Item] {
+        modern?.note(tools) ?? tools
     }
 
     private func dropTransport(_ error: UpstreamError, until deadline: MonotonicTime) async {

@@ -13,6 +13,8 @@ final class UpstreamCall {
     let method: String
     /// Sending it twice does no harm, as far as the server can be believed.
     let isRepeatable: Bool
+    /// What its HTTP request says besides.
+    var headers: [HTTPClientRequest.Header] = []
     /// The raw params of each progress notification.
     let progress: (([UInt8]) -> Void)?
     /// Ends the HTTP request that carries it.

@@ -4,6 +4,8 @@ struct UpstreamDeadlines: Sendable, Equatable {
     var connect: Duration = .seconds(10)
     /// `initialize`. First starts of Python servers take seconds.
     var handshake: Duration = .seconds(30)
+    /// `server/discover`. Silence means a server of the handshake era where it is a child.
+    var probe: Duration = .seconds(5)
     /// One page of a list.
     var list: Duration = .seconds(15)
     /// Each step of stopping a child: closed input, SIGTERM, SIGKILL.

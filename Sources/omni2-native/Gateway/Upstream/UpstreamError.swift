@@ -30,6 +30,14 @@ enum UpstreamError: Error, Sendable, Equatable {
     }
 }
 
+/// In which order the two eras of the protocol are tried with a server.
+enum UpstreamEras: Sendable, Equatable {
+    /// `initialize`; `server/discover` where that is refused.
+    case handshakeFirst
+    /// `server/discover`; `initialize` unless the answer is a modern one.
+    case modernFirst
+}
+
 extension UpstreamError: CustomStringConvertible {
     var description: String {
         switch self {

@@ -79,12 +79,12 @@ extension Upstream {
             let next = try append(result, list, to: &items)
             switch walk.received(nextCursor: next) {
             case .next(let text) where items.count < deadlines.itemsMax: cursor = text
-            case .done: return items
+            case .done: return list == .tools ? callable(items) : items
             case .next, .givenUp:
                 log.warning(
                     "\(list.method) has no end, going on with what came",
                     fields: ["items": items.count])
-                return items
+                return list == .tools ? callable(items) : items
             }
         }
     }
@@ -157,6 +157,21 @@ extension Upstream {
 }
 
 extension UpstreamCatalogue {
+    /// What the answer to `server/discover` tells, if there was one.
+    init(discovery answer: [UInt8]) {
+        let span = unsafe answer.span.bytes
+        let whole = ByteRange(offset: 0, count: answer.count)
+        guard let result = JSONScanner.member("result", of: whole, in: span) else { return }
+        if let meta = JSONScanner.member("_meta", of: result, in: span),
+            let info = JSONScanner.member(ModernMeta.serverInfo, of: meta, in: span)
+        {
+            serverInfo = JSONScanner.copy(info, from: span)
+        }
+        if let capabilities = JSONScanner.member("capabilities", of: result, in: span) {
+            self.capabilities = JSONScanner.copy(capabilities, from: span)
+        }
+    }
+
     /// What the answer to `initialize` tells; the lists are still empty.
     init(initialize result: ByteRange, in bytes: [UInt8]) {
         let span = unsafe bytes.span.bytes

@@ -108,6 +108,10 @@ extension Upstream: UpstreamSink {
         log.debug("server: \(HTTPRefusal.excerpt(line))")
     }
 
+    func listenedAgain() {
+        if isConnected { refresh() }
+    }
+
     func lost(_ error: UpstreamError) {
         if error == .sessionExpired, isConnected { return sessionWasForgotten() }
         endSession(error)

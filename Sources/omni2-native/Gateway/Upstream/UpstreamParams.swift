@@ -13,11 +13,13 @@ enum UpstreamParams {
         return json.take()
     }
 
-    /// `meta` is an object; its progress token is the caller's and must not reach the server.
+    /// `meta` is an object; its progress token is the caller's and must not reach the server, nor
+    /// must the envelope of the stateless era reach one that does not know it.
     static func toolCall(
-        _ name: String, _ arguments: [UInt8], meta: [UInt8]?, progressToken: Int64?
+        _ name: String, _ arguments: [UInt8], meta: [UInt8]?, progressToken: Int64?,
+        keepsEnvelope: Bool = false
     ) -> [UInt8] {
-        let meta = self.meta(meta, progressToken: progressToken)
+        let meta = self.meta(meta, progressToken, keepsEnvelope)
         var json = JSONWriter(
             reserving: 64 + name.utf8.count + arguments.count + (meta?.count ?? 0))
         json.object { json in
@@ -28,15 +30,18 @@ enum UpstreamParams {
         return json.take()
     }
 
-    private static func meta(_ meta: [UInt8]?, progressToken: Int64?) -> [UInt8]? {
+    private static func meta(
+        _ meta: [UInt8]?, _ progressToken: Int64?, _ keepsEnvelope: Bool
+    ) -> [UInt8]? {
         let token = progressToken.map { Array(String($0).utf8) }
         guard let meta else {
             return token.map { Array("{\"progressToken\":".utf8) + $0 + Array("}".utf8) }
         }
         let whole = ByteRange(offset: 0, count: meta.count)
         var splice = JSONSplice()
-        unsafe splice.edit(
-            whole, in: meta.span.bytes, [JSONSplice.Change("progressToken", token)])
+        var changes = [JSONSplice.Change("progressToken", token)]
+        if !keepsEnvelope { changes += ModernRequest.envelopeRemoval }
+        unsafe splice.edit(whole, in: meta.span.bytes, changes)
         return unsafe splice.applied(to: whole, of: meta.span.bytes)
     }
 
@@ -76,18 +81,5 @@ enum UpstreamParams {
             index += 1
         }
         return nil
-    }
-}
-
-extension MCPMethod {
-    /// Asking twice does no harm.
-    var isRepeatable: Bool {
-        switch self {
-        case .initialize, .ping, .discover, .listTools, .listPrompts, .getPrompt, .listResources,
-            .listResourceTemplates, .readResource, .complete, .setLogLevel, .subscribeResource,
-            .unsubscribeResource, .getTask, .taskResult, .listTasks:
-            true
-        default: false
-        }
     }
 }

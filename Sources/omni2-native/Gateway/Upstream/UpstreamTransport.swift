@@ -18,8 +18,11 @@ protocol UpstreamTransport: AnyObject {
     ) async throws(UpstreamError)
     /// Sends a notification or an answer of ours.
     func send(_ message: [UInt8], until deadline: MonotonicTime) async throws(UpstreamError)
-    /// The handshake is done: begin to listen for what belongs to no request.
-    func listen()
+    /// Begin to listen for what belongs to no request: by itself, or by this request, whose answer
+    /// stays open (2026-07-28).
+    func listen(_ subscription: [UInt8]?)
+    /// Whether ending a request's stream is what cancels it, so that no notification is needed.
+    var cancelsByClosing: Bool { get }
     /// Prepares for a second handshake after the server forgot the session; false where only a new
     /// transport helps.
     func forgetSession() -> Bool
@@ -37,6 +40,8 @@ protocol UpstreamSink: AnyObject {
     func receivedGarbage(_ line: [UInt8])
     /// What the server says for people, on its error output.
     func receivedErrorOutput(_ line: [UInt8])
+    /// The listening stream is there again; what was said meanwhile is lost.
+    func listenedAgain()
     /// The session has ended by itself.
     func lost(_ error: UpstreamError)
 }

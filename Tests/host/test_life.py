@@ -1,0 +1,158 @@
+"""The daemon's life under systemd: restart, reload, kill, hang, broken configuration."""
+import http.client
+import threading
+import time
+
+SERVICE = "omni2-native.service"
+CONFIGURATION = "/etc/omni2/omni2.conf.d/test.conf"
+
+
+def start(host):
+    # On all addresses: the host's own is where this machine reaches it.
+    host.write("/etc/systemd/system/omni2-native.socket.d/address.conf",
+               "[Socket]\nListenStream=\nListenStream=0.0.0.0:8090\n")
+    host.run("systemctl daemon-reload; systemctl restart omni2-native.socket")
+    assert answers(host)
+
+
+def ask(host, timeout=10):
+    """None, or what went wrong with one request on a connection of its own."""
+    connection = http.client.HTTPConnection(host.address, 8090, timeout=timeout)
+    try:
+        connection.request("GET", "/health/live")
+        status = connection.getresponse().status
+        return None if status == 200 else f"status {status}"
+    except (OSError, http.client.HTTPException) as error:
+        return repr(error)
+    finally:
+        connection.close()
+
+
+def answers(host, timeout=10):
+    return ask(host, timeout) is None
+
+
+class Knocking(threading.Thread):
+    """Sends one request after the other, each on a connection of its own, until told to stop."""
+
+    def __init__(self, host):
+        super().__init__(daemon=True)
+        self.host = host
+        self.good = 0
+        self.bad = []
+        self.ending = threading.Event()
+
+    def run(self):
+        while not self.ending.is_set():
+            complaint = ask(self.host)
+            if complaint is None:
+                self.good += 1
+            else:
+                self.bad.append(complaint)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        self.join()
+
+
+def test_restart_refuses_nobody(host):
+    start(host)
+    with Knocking(host) as knocking:
+        for _ in range(5):
+            host.run(f"systemctl restart {SERVICE}")
+    assert knocking.bad == []
+    assert knocking.good > 5
+
+
+def test_upgrade_keeps_the_sockets_open(host, packages):
+    start(host)
+    entered = host.property("omni2-native.socket", "ActiveEnterTimestampMonotonic")
+    pid = host.property(SERVICE, "MainPID")
+    with Knocking(host) as knocking:
+        # The same version again runs the same maintainer scripts as an upgrade.
+        host.path("/root/packages").mkdir(exist_ok=True)
+        deb = next(x for x in packages.glob("omni2-native_*.deb"))
+        host.path("/root/packages/new.deb").write_bytes(deb.read_bytes())
+        host.run("dpkg --install --force-confold /root/packages/new.deb", timeout=120)
+    assert knocking.bad == []
+    assert host.property("omni2-native.socket", "ActiveEnterTimestampMonotonic") == entered
+    assert host.property(SERVICE, "MainPID") != pid
+
+
+def test_killed_daemon_is_back_within_a_second(host):
+    start(host)
+    pid = host.property(SERVICE, "MainPID")
+    begun = time.monotonic()
+    host.run(f"kill -KILL {pid}")
+    # A peer that the dying daemon had let in is lost with it; whoever comes after is not.
+    host.wait_for(lambda: answers(host), 10, "not back")
+    assert time.monotonic() - begun < 3, "the target on a quiet machine is 1"
+    assert host.property(SERVICE, "MainPID") != pid
+
+
+def test_hung_daemon_is_restarted_by_the_watchdog(host):
+    host.write(f"/etc/systemd/system/{SERVICE}.d/watchdog.conf", "[Service]\nWatchdogSec=1\n")
+    start(host)
+    pid = host.property(SERVICE, "MainPID")
+    time.sleep(2.5)
+    assert host.property(SERVICE, "MainPID") == pid, "a healthy daemon feeds its watchdog"
+    host.run(f"kill -STOP {pid}")
+    assert answers(host, timeout=30)
+    assert host.property(SERVICE, "MainPID") != pid
+    assert any("watchdog" in x["MESSAGE"].lower() for x in host.journal("UNIT=" + SERVICE))
+
+
+def test_wrong_configuration_ends_with_78_and_is_not_tried_again(host):
+    host.write(CONFIGURATION, "[Cache]\nMaxEntires=5\n")
+    host.run(f"systemctl start {SERVICE}", check=False)
+    assert host.property(SERVICE, "ExecMainStatus") == "78"
+    assert host.property(SERVICE, "NRestarts") == "0"
+    text = " ".join(x["MESSAGE"] for x in host.journal("_SYSTEMD_UNIT=" + SERVICE))
+    assert f"{CONFIGURATION}:2: [Cache] MaxEntires=: unknown key; did you mean MaxEntries=?" in text
+    host.write(CONFIGURATION, "[Cache]\nMaxEntries=5\n")
+    host.run(f"systemctl reset-failed {SERVICE}; systemctl restart omni2-native.socket")
+    assert host.out("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8090/health/live") == "200"
+
+
+def test_broken_reload_leaves_the_daemon_as_it_was(host):
+    start(host)
+    pid = host.property(SERVICE, "MainPID")
+    host.write(CONFIGURATION, "[Log]\nLevel=loud\n")
+    assert host.run(f"systemctl reload {SERVICE}", check=False).returncode != 0
+    assert host.property(SERVICE, "MainPID") == pid
+    assert host.property(SERVICE, "ActiveState") == "active"
+    assert answers(host)
+    text = " ".join(x["MESSAGE"] for x in host.journal("_SYSTEMD_UNIT=" + SERVICE))
+    assert f"{CONFIGURATION}:2: [Log] Level=loud" in text
+
+
+def test_reload_changes_what_it_can_and_names_what_waits(host):
+    start(host)
+    pid = host.property(SERVICE, "MainPID")
+    host.write(CONFIGURATION, "[Log]\nLevel=debug\n[Cache]\nMaxEntries=5\n")
+    host.run(f"systemctl reload {SERVICE}")
+
+    def said(text):
+        return any(text in x["MESSAGE"] for x in host.journal("SERVICE=Main"))
+
+    # The reload is a signal: systemctl does not wait for the daemon to have read its files.
+    host.wait_for(lambda: said("[Log] Level= is debug now, was info"), 10, "no word of the reload")
+    assert said("[Cache] MaxEntries= stays 1000 until a restart")
+    assert "wait for a restart: [Cache] MaxEntries=" in host.property(SERVICE, "StatusText")
+    assert host.property(SERVICE, "MainPID") == pid
+    assert answers(host)
+
+
+def test_credentials_arrive_without_a_trace(host):
+    host.write("/etc/credstore/omni2.encryption-key", "short", mode=0o600)
+    host.run(f"systemctl start {SERVICE}", check=False)
+    text = " ".join(x["MESSAGE"] for x in host.journal("_SYSTEMD_UNIT=" + SERVICE))
+    assert "credential encryption-key: [Access] EncryptionKey=: is not 64 hexadecimal digits" in text
+    assert "short" not in text
+    host.write("/etc/credstore/omni2.encryption-key", "0" * 64 + "\n", mode=0o600)
+    host.run(f"systemctl reset-failed {SERVICE}; systemctl start {SERVICE}")
+    assert host.property(SERVICE, "ActiveState") == "active"
