@@ -54,8 +54,11 @@ let package = Package(
             name: "OmniIOTests",
             dependencies: ["OmniIO", "OmniCore", "Omni2Cache", "CacheTestSupport"],
             swiftSettings: strict),
+        // Counts allocations: stands in front of malloc in the test program.
+        .target(name: "CAllocations", path: "Tests/support/allocations"),
         .testTarget(
-            name: "DaemonTests", dependencies: ["omni2-native", "OmniIO", "OmniCore"],
+            name: "DaemonTests",
+            dependencies: ["omni2-native", "OmniIO", "OmniCore", "CAllocations"],
             swiftSettings: strict),
     ],
     cLanguageStandard: .gnu11

@@ -5,13 +5,19 @@ import OmniIO
 struct EventRoutes {
     let hub: WebSocketHub
     let coordinator: Coordinator
-    let limits: WebSocketLimits
-    let log: Log
+    let webSockets: WebSocketConversation.Shared
+    let settings: Configuration.WebSocket
 
     func add(to router: inout Router) {
         for path in ["/ws", "/ws/mcp-status"] {
-            router.on(.get, path, .authenticated) { upgrade($0) }
+            router.on(.get, path, .authenticated) { join($0) }
         }
+        if settings.hasEchoEndpoint {
+            let echo = EchoApplication()
+            router.on(.get, "/ws/echo", .open) { upgrade($0, to: echo, address: nil) }
+        }
+        router.on(.get, "/api/v1/events/stream", .authenticated) { stream($0) }
+        router.on(.post, "/api/v1/events/publish") { publish($0) }
         router.on(.get, "/api/v1/events/metadata", .authenticated) { call in
             call.respond(HTTPResponse(json: EventCatalogue().metadata()))
         }
@@ -19,16 +25,32 @@ struct EventRoutes {
         router.on(.get, "/api/v1/events/websocket/debug") { debug($0) }
     }
 
-    private func upgrade(_ call: Router.Call) {
-        guard !hub.isFull else {
-            return call.fail(
+    // MARK: WebSocket
+
+    private func join(_ call: Router.Call) {
+        let address = settings.perAddressMax > 0 ? call.exchange.peerAddress?.host : nil
+        switch hub.mayEnter(call.principal, address: address) {
+        case .welcome: upgrade(call, to: hub, address: address)
+        case .full:
+            call.fail(
                 .serviceUnavailable, "There are as many dashboards as allowed.",
                 headers: [.init(name: "Retry-After", value: "5")])
+        case .tooManyOfYours(let what):
+            call.fail(
+                .tooManyRequests, "Your \(what) has as many dashboards open as allowed.",
+                headers: [.init(name: "Retry-After", value: "5")])
         }
+    }
+
+    private func upgrade(
+        _ call: Router.Call, to application: any WebSocketApplication, address: String?
+    ) {
+        let policy = settings.compresses ? PerMessageDeflate.Policy() : nil
         let checked = call.request.withHead { head, bytes -> Result<WebSocketHandshake, any Error> in
             do throws(WebSocketHandshakeError) {
                 return .success(
-                    try WebSocketHandshake.check(head, in: bytes, deflate: nil, sha1: Self.sha1))
+                    try WebSocketHandshake.check(
+                        head, in: bytes, deflate: policy, sha1: Self.sha1))
             } catch {
                 return .failure(error)
             }
@@ -37,7 +59,10 @@ struct EventRoutes {
         case .success(let handshake):
             call.exchange.upgrade(
                 handshake.respond,
-                to: WebSocketConversation(hub, principal: call.principal, limits: limits))
+                to: WebSocketConversation(
+                    application, principal: call.principal, shared: webSockets,
+                    deflate: handshake.deflate, address: address,
+                    lastSeen: call.request.query("since").flatMap { UInt64($0) } ?? .max))
         case .failure(let error as WebSocketHandshakeError): refuse(error, call)
         case .failure: call.fail(.badRequest, "The handshake could not be read.")
         }
@@ -59,6 +84,31 @@ struct EventRoutes {
         var result = [20 of UInt8](repeating: 0)
         for index in 0..<20 { result[index] = digest[index] }
         return result
+    }
+
+    // MARK: Plain HTTP
+
+    /// `event_types` lists the types wanted; `Last-Event-ID` or `since` where to go on.
+    private func stream(_ call: Router.Call) {
+        let types = (call.request.query("event_types") ?? "").split(separator: ",").map(String.init)
+        let since = call.request.header("Last-Event-ID") ?? call.request.query("since")
+        let isTaken = hub.streams.begin(
+            call.exchange, types: types, since: since.flatMap { UInt64($0) }, access: .all)
+        guard !isTaken else { return }
+        call.fail(
+            .serviceUnavailable, "There are as many event streams as allowed.",
+            headers: [.init(name: "Retry-After", value: "5")])
+    }
+
+    private func publish(_ call: Router.Call) {
+        guard let body = call.json() else { return }
+        switch hub.publish(request: body) {
+        case .event(let sequence):
+            call.respond(HTTPResponse(json: ["success": true, "seq": .int(Int64(sequence))]))
+        case .invalid: call.fail(.badRequest, PublishRequest.rule)
+        case .tooLarge(let limit):
+            call.fail(.contentTooLarge, "An event has at most \(limit) bytes.")
+        }
     }
 
     private func list(_ call: Router.Call) {

@@ -29,8 +29,6 @@ final class Connection {
     private var deadline: TimerWheel.Timer?
     private var isReceiving = false
     private var isSending = false
-    /// The send in flight is a window of somebody else's memory.
-    private var isFlyingShared = false
     private(set) var isPaused = false
     private(set) var hasPeerEnded = false
     /// In the door's list of those to flush at the end of the turn.
@@ -58,15 +56,15 @@ final class Connection {
 
     var pendingBytes: Int { outbox.byteCount }
 
-    /// Nothing gathered, nothing in flight: a shared window may fly.
-    var isIdle: Bool { outbox.isEmpty && !isSending }
+    /// Nothing gathered, nothing in flight.
+    var isIdle: Bool { outbox.isEmpty && !isSending && !conversation.isAloft }
 
     // MARK: Verbs of the conversation
 
     /// Queues a copy; it leaves at the end of the turn.
     func send(_ bytes: RawSpan) {
         guard isOpen, bytes.byteCount > 0 else { return }
-        outbox.append(bytes)
+        outbox.append(reserving: bytes.byteCount, from: door.buffers) { $0.append(bytes) }
         markDirty()
     }
 
@@ -75,18 +73,16 @@ final class Connection {
     /// Queues what `write` appends, at most `count` bytes.
     func send(reserving count: Int, _ write: (inout ByteWriter) -> Void) {
         guard isOpen else { return }
-        outbox.append(reserving: count, write)
+        outbox.append(reserving: count, from: door.buffers, write)
         markDirty()
     }
 
-    /// Sends as much of `bytes` as the kernel takes at once, without copying and without waiting:
-    /// the memory is not looked at after this turn's submission. Only while `isIdle`. The
-    /// conversation is told by `flown` how much went.
-    func fly(_ bytes: UnsafeRawBufferPointer) {
-        precondition(isIdle, "a window flies alone")
-        isSending = true
-        isFlyingShared = true
-        unsafe io.sendNow(on: descriptor, bytes, token: token(.send))
+    /// Sends a copy before all that is queued, also when it is queued to be the last: the rest of a
+    /// frame whose beginning has left.
+    func sendFirst(_ bytes: RawSpan) {
+        if case .closed = stage { return }
+        outbox.prepend(bytes, from: door.buffers)
+        markDirty()
     }
 
     /// Sends what is queued, then closes in order.
@@ -169,13 +165,11 @@ final class Connection {
         isSending = false
         if case .closed = stage {
             retireIfQuiet()
-        } else if isFlyingShared, completion.result >= 0 || completion.result == -Code.wouldBlock {
-            isFlyingShared = false
-            conversation.flown(max(0, Int(completion.result)), on: self)
-            flush()
         } else if completion.result < 0 {
             abort()
-        } else if let rest = unsafe outbox.landed(Int(completion.result)) {
+        } else if let rest = unsafe outbox.landed(
+            Int(completion.result), to: door.buffers)
+        {
             isSending = true
             unsafe io.send(on: descriptor, rest, token: token(.send))
         } else {
@@ -185,7 +179,7 @@ final class Connection {
 
     /// End of the turn, or of a send: whatever is gathered leaves in one piece.
     func flush() {
-        if isSending { return }
+        if isSending || conversation.isAloft { return }
         if case .closed = stage { return }
         if let bytes = unsafe outbox.takeOff() {
             isSending = true

@@ -9,11 +9,15 @@ protocol Conversation: AnyObject {
     func peerEnded(on connection: Connection)
     /// Everything handed to the connection has been taken by the kernel.
     func drained(on connection: Connection)
-    /// The kernel took `count` bytes of the window given to `Connection.fly`.
-    func flown(_ count: Int, on connection: Connection)
+    /// Bytes of somebody else's memory are being sent on the connection: its own wait.
+    var isAloft: Bool { get }
     func deadlinePassed(on connection: Connection)
     /// The daemon stops: finish at once if idle, else after what is being done.
     func stopping(on connection: Connection)
     /// The connection is gone; nothing may be sent any more. Called once.
     func ended(on connection: Connection)
+}
+
+extension Conversation {
+    var isAloft: Bool { false }
 }

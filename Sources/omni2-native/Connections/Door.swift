@@ -18,6 +18,7 @@ final class Door: CompletionHandler {
 
     let io: any IO
     let limits: Limits
+    let buffers = SendBuffers()
     private let log: Log
     private var listeners: [Listener] = []
     private var slots: SlotIndex

@@ -87,8 +87,6 @@ final class HTTPConversation: ConversationOpening {
         exchange.drained()
     }
 
-    func flown(_ count: Int, on connection: Connection) {}
-
     func deadlinePassed(on connection: Connection) {
         if exchange != nil {
             // The answer is being made, or the client reads slowly but does read.

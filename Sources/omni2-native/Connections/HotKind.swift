@@ -10,8 +10,10 @@ enum HotKind: UInt8 {
     case deadline
     /// Accepting went wrong; the listener tries again. Slot: its index.
     case acceptAgain
-    /// The hub's clock: pings, staleness, held-back drains.
+    /// The hub's clock. Slot: one of `HubClock`.
     case hub
+    /// A window of the event log. Slot and generation: the subscriber's row.
+    case flight
 
     func token(_ generation: UInt32 = 0, _ slot: UInt32 = 0) -> CompletionToken {
         CompletionToken(kind: rawValue, generation: generation, slot: slot)

@@ -3,13 +3,11 @@ import OmniCore
 /// What one connection still has to send: bytes being gathered, and bytes the kernel is sending.
 ///
 /// The second must not move until the send completes, hence two buffers. An idle connection holds
-/// neither.
-struct Outbox: ~Copyable {
-    private var gathering: ByteWriter?
-    private var flying: ByteWriter?
+/// neither: they are lent by `SendBuffers`.
+struct Outbox {
+    private var gathering: SendBuffers.Buffer?
+    private var flying: SendBuffers.Buffer?
     private var sentBytes = 0
-    private var gatheredBytes = 0
-    private var flyingBytes = 0
 
     init() {}
 
@@ -17,49 +15,51 @@ struct Outbox: ~Copyable {
     var hasFlight: Bool { flying != nil }
 
     /// Bytes not yet taken by the kernel.
-    var byteCount: Int {
-        gatheredBytes + flyingBytes - sentBytes
-    }
-
-    mutating func append(_ bytes: RawSpan) {
-        append(reserving: bytes.byteCount) { $0.append(bytes) }
-    }
+    var byteCount: Int { (gathering?.count ?? 0) + (flying?.count ?? 0) - sentBytes }
 
     /// `write` appends at most `count` bytes.
-    mutating func append(reserving count: Int, _ write: (inout ByteWriter) -> Void) {
-        var writer = gathering.take() ?? ByteWriter(capacity: max(1024, count))
-        if writer.remaining < count {
-            writer.grow(to: max(writer.capacity * 2, writer.count + count))
+    mutating func append(
+        reserving count: Int, from buffers: SendBuffers, _ write: (inout ByteWriter) -> Void
+    ) {
+        let buffer = gathering ?? buffers.take(count)
+        gathering = buffer
+        buffer.append(reserving: count, write)
+    }
+
+    /// Puts `bytes` before everything that was gathered. Only while nothing is in flight.
+    mutating func prepend(_ bytes: RawSpan, from buffers: SendBuffers) {
+        precondition(flying == nil, "what is in flight cannot be overtaken")
+        let later = gathering
+        gathering = nil
+        append(reserving: bytes.byteCount, from: buffers) { $0.append(bytes) }
+        guard let later else { return }
+        append(reserving: later.count, from: buffers) { writer in
+            later.writer.withBytes { writer.append($0) }
         }
-        write(&writer)
-        precondition(!writer.hasOverflowed, "more was written than reserved")
-        gatheredBytes = writer.count
-        gathering = consume writer
+        buffers.giveBack(later)
     }
 
     /// What to send now; nil while a send is in flight or when there is nothing.
     @unsafe
     mutating func takeOff() -> UnsafeRawBufferPointer? {
-        guard flying == nil, let writer = gathering.take() else { return nil }
-        let bytes = unsafe writer.unsafeBytes
-        flying = consume writer
-        flyingBytes = gatheredBytes
-        gatheredBytes = 0
+        guard flying == nil, let buffer = gathering else { return nil }
+        gathering = nil
+        flying = buffer
         sentBytes = 0
-        return unsafe bytes
+        return unsafe buffer.writer.unsafeBytes
     }
 
     /// The kernel took `count` bytes: what remains of this flight, nil when it is over.
     @unsafe
-    mutating func landed(_ count: Int) -> UnsafeRawBufferPointer? {
+    mutating func landed(_ count: Int, to buffers: SendBuffers) -> UnsafeRawBufferPointer? {
+        guard let buffer = flying else { return nil }
         sentBytes += count
-        guard let bytes = unsafe flying?.unsafeBytes else { return nil }
-        if sentBytes < bytes.count {
-            return unsafe UnsafeRawBufferPointer(rebasing: bytes[sentBytes...])
+        if sentBytes < buffer.count {
+            return unsafe UnsafeRawBufferPointer(rebasing: buffer.writer.unsafeBytes[sentBytes...])
         }
         flying = nil
-        flyingBytes = 0
         sentBytes = 0
+        buffers.giveBack(buffer)
         return nil
     }
 }

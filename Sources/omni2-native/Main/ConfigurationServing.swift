@@ -84,6 +84,9 @@ extension Configuration {
         var lagEventsMax: Int
         var lagBytesMax: Int
         var lagPolicy: LagPolicy
+        var perIdentityMax: Int
+        var perAddressMax: Int
+        var compresses: Bool
         var hasEchoEndpoint: Bool
 
         init(_ read: inout ConfigurationReader) {
@@ -116,6 +119,18 @@ extension Configuration {
                 "LagPolicy", LagPolicy.resync,
                 "What a subscriber gets that fell behind the log: a new snapshot (resync), or the "
                     + "end (close, 1013).", .live)
+            perIdentityMax = read.count(
+                "MaxPerIdentity", 0, in: 0...1_000_000,
+                "WebSocket connections of one identity; beyond it an upgrade is answered 429. 0: no "
+                    + "limit of its own.")
+            perAddressMax = read.count(
+                "MaxPerAddress", 0, in: 0...1_000_000,
+                "WebSocket connections from one address; beyond it an upgrade is answered 429. 0: "
+                    + "no limit of its own.")
+            compresses = read.truth(
+                "Compression", true,
+                "Agree to permessage-deflate with clients that offer it; messages under 256 bytes "
+                    + "are sent as they are.", .live)
             hasEchoEndpoint = read.truth(
                 "EchoEndpoint", false, "Serve /ws/echo, for conformance tests.")
             read.require(

@@ -275,7 +275,8 @@ final class House {
             io: io, store: store, coordinator: coordinator, gateway: gateway, log: apiLog)
         let circuits = CircuitRoutes(io: io, store: store, coordinator: coordinator, log: apiLog)
         let events = EventRoutes(
-            hub: hub, coordinator: coordinator, limits: build.webSocketLimits, log: apiLog)
+            hub: hub, coordinator: coordinator, webSockets: build.webSockets,
+            settings: configuration.webSocket)
         let cached = CacheRoutes(cache: cache)
         api.add { router in
             health.add(to: &router)

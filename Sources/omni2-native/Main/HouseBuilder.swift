@@ -106,11 +106,15 @@ struct HouseBuilder {
     func hub() throws(StartError) -> WebSocketHub {
         let section = configuration.webSocket
         var settings = WebSocketHub.Settings()
-        settings.subscribersMax = limits.subscribersMax
-        settings.logBytesMax = limits.eventLogBytesMax
-        settings.logEventsMax = limits.eventLogEventsMax
+        settings.fanout.subscribersMax = limits.subscribersMax
+        settings.fanout.logBytesMax = limits.eventLogBytesMax
+        settings.fanout.logEventsMax = limits.eventLogEventsMax
+        settings.fanout.classesMax = limits.filterClassesMax
         settings.subscriptionsMax = limits.subscriptionsPerConnectionMax
-        settings.classesMax = limits.filterClassesMax
+        settings.publishedBytesMax = limits.eventBytesMax
+        settings.sendBufferBytes = Int32(limits.subscriberSendBufferBytes)
+        settings.perIdentityMax = section.perIdentityMax
+        settings.perAddressMax = section.perAddressMax
         settings.pingInterval = section.pingInterval
         settings.staleTime = section.staleTimeout
         settings.stallTime = section.stallTimeout
@@ -123,9 +127,10 @@ struct HouseBuilder {
         }
     }
 
-    var webSocketLimits: WebSocketLimits {
-        WebSocketLimits(
-            frameBytesMax: limits.messageBytesMax, messageBytesMax: limits.messageBytesMax)
+    var webSockets: WebSocketConversation.Shared {
+        WebSocketConversation.Shared(
+            limits: WebSocketLimits(
+                frameBytesMax: limits.messageBytesMax, messageBytesMax: limits.messageBytesMax))
     }
 
     func coordinator(_ store: SQLStore, _ hub: WebSocketHub) throws(StartError) -> Coordinator {
@@ -261,7 +266,10 @@ struct HouseBuilder {
             journal.flush()
         }
         door.otherTimer = { [unowned hub] token in
-            if token.kind == HotKind.hub.rawValue { hub.ticked() }
+            if token.kind == HotKind.hub.rawValue { hub.fired(token) }
+        }
+        door.otherCompletion = { [unowned fanout = hub.fanout] completion in
+            if completion.token.kind == HotKind.flight.rawValue { fanout.flown(completion) }
         }
         return door
     }

@@ -1,107 +1,150 @@
 import OmniCore
 import OmniIO
 
-/// The published events as finished WebSocket frames, one after the other in a ring of bytes.
+/// The published events as finished WebSocket frames, written once, whoever receives them.
 ///
-/// An event is written once, whoever receives it. Sequence numbers rise by one; an entry says where
-/// its frame lies. When bytes or entries run out the oldest events go: `oldest` moves on, and a
-/// reader behind it must be brought back by a snapshot. Memory is taken at start.
+/// Sequence numbers rise by one. When bytes or entries run out the oldest events go: `oldest` moves
+/// on, and a reader behind it must be brought back by a snapshot. A second ring holds the same
+/// events compressed, each made when the first receiver that agreed on compression wants it.
 final class EventLog {
-    private struct Entry {
-        /// Where the frame begins, counted over the life of the log.
-        var position: UInt64 = 0
-        var byteCount: UInt32 = 0
-        /// Of `byteCount`, the frame's header.
-        var headerByteCount: UInt32 = 0
-        /// What filters made later may ask about it.
-        var facts: EventFacts?
-
-        var end: UInt64 { position + UInt64(byteCount) }
+    /// In a box, so that the table of them is small.
+    private final class Note {
+        let facts: EventFacts
+        init(_ facts: EventFacts) { self.facts = facts }
     }
 
     /// The first sequence number is 1, so that 0 means "nothing seen yet".
     static let first: UInt64 = 1
+    /// Shorter events gain less than their receivers' inflating costs.
+    static let compressedBytesMin = 256
 
-    private let memory: MirroredMemory
-    private var entries: [Entry]
-    private let mask: UInt64
-    /// The next event's sequence number.
-    private(set) var next = EventLog.first
-    /// The oldest event still held; equal to `next` when the log is empty.
-    private(set) var oldest = EventLog.first
-    /// Where the next frame will begin.
-    private var end: UInt64 = 0
+    private let plain: FrameRing
+    /// Never larger than `plain`, event by event: so it never loses one that `plain` still has.
+    private let compressed: FrameRing
+    private var notes: ContiguousArray<Note?>
+    private let deflater: Deflater
 
     /// `entriesMax` is rounded up to a power of two, 64 at least.
     init(bytesMax: Int, entriesMax: Int) throws(SystemError) {
-        memory = try MirroredMemory(byteCount: bytesMax)
         var count = 64
         while count < entriesMax { count *= 2 }
-        entries = Array(repeating: Entry(), count: count)
-        mask = UInt64(count - 1)
+        plain = try FrameRing(bytesMax: bytesMax, entriesMax: count, first: Self.first)
+        compressed = try FrameRing(bytesMax: bytesMax, entriesMax: count, first: Self.first)
+        notes = ContiguousArray(repeating: nil, count: count)
+        deflater = try Deflater(windowBits: 15)
     }
 
+    /// The next event's sequence number.
+    @inline(__always)
+    var next: UInt64 { plain.next }
+    /// The oldest event still held; equal to `next` when the log is empty.
+    @inline(__always)
+    var oldest: UInt64 { plain.oldest }
     /// The largest payload that `append` takes: a quarter of the ring, so that one event never
     /// pushes all others out.
-    var payloadBytesMax: Int { memory.byteCount / 4 - 10 }
-    var entriesMax: Int { entries.count }
-    var bytesHeld: Int { next == oldest ? 0 : Int(end - entries[index(of: oldest)].position) }
-
-    /// The place of an event in tables as long as the log.
-    @inline(__always)
-    func index(of sequence: UInt64) -> Int { Int(sequence & mask) }
+    var payloadBytesMax: Int { plain.byteCount / 4 - 10 }
+    var entriesMax: Int { notes.count }
+    var bytesHeld: Int { plain.bytesHeld }
 
     /// Writes one text frame and returns its sequence number.
     func append(_ payload: RawSpan, facts: EventFacts) -> UInt64 {
         precondition(payload.byteCount <= payloadBytesMax, "the publisher checks the size")
         let headerCount = WebSocketWriter.headerCount(payloadCount: payload.byteCount)
         let total = headerCount + payload.byteCount
-        makeRoom(total)
         // The window stays mapped for the life of the log; the writer only borrows it.
-        var writer = unsafe ByteWriter(borrowing: memory.window(at: end, count: total))
+        var writer = unsafe ByteWriter(borrowing: plain.reserve(total))
         WebSocketWriter.frame(.text, payload, into: &writer)
-        let sequence = next
-        entries[index(of: sequence)] = Entry(
-            position: end, byteCount: UInt32(total), headerByteCount: UInt32(headerCount),
-            facts: facts)
-        end += UInt64(total)
-        next += 1
+        let sequence = plain.commit(total, header: headerCount)
+        notes[plain.index(of: sequence)] = Note(facts)
         return sequence
     }
 
-    func contains(_ sequence: UInt64) -> Bool { sequence >= oldest && sequence < next }
+    func contains(_ sequence: UInt64) -> Bool { plain.contains(sequence) }
 
-    func facts(of sequence: UInt64) -> EventFacts? { entries[index(of: sequence)].facts }
-
-    /// The frames `first...last`: contiguous, thanks to the mirror. Valid until the next `append`.
-    @inline(__always)
-    func frames(_ first: UInt64, through last: UInt64) -> UnsafeRawBufferPointer {
-        let start = entries[index(of: first)].position
-        let count = Int(entries[index(of: last)].end - start)
-        return unsafe UnsafeRawBufferPointer(memory.window(at: start, count: count))
-    }
-
-    /// How many bytes the frames `first...last` have.
-    @inline(__always)
-    func byteCountHeld(_ first: UInt64, through last: UInt64) -> Int {
-        Int(entries[index(of: last)].end - entries[index(of: first)].position)
-    }
+    func facts(of sequence: UInt64) -> EventFacts? { notes[plain.index(of: sequence)]?.facts }
 
     /// The event itself, without its frame header.
     func payload(_ sequence: UInt64) -> UnsafeRawBufferPointer {
-        let entry = entries[index(of: sequence)]
-        return unsafe UnsafeRawBufferPointer(
-            memory.window(
-                at: entry.position + UInt64(entry.headerByteCount),
-                count: Int(entry.byteCount - entry.headerByteCount)))
+        unsafe plain.payload(of: sequence)
     }
 
-    private func makeRoom(_ bytes: Int) {
-        if next - oldest == UInt64(entries.count) { oldest += 1 }
-        while oldest < next,
-            end + UInt64(bytes) - entries[index(of: oldest)].position > UInt64(memory.byteCount)
-        {
-            oldest += 1
+    /// The frames `first...last`: contiguous, thanks to the mirror. Valid until the next `append`.
+    @inline(__always)
+    func frames(
+        _ first: UInt64, through last: UInt64, compressed isCompressed: Bool
+    ) -> UnsafeRawBufferPointer {
+        unsafe (isCompressed ? compressed : plain).frames(first, through: last)
+    }
+
+    /// Where a flight of `frames` ended after `count` bytes: the frame that was cut and what is left
+    /// of it. Nil when the log has lost it since.
+    func cut(
+        _ first: UInt64, through last: UInt64, compressed isCompressed: Bool, after count: Int
+    ) -> (sequence: UInt64, rest: UnsafeRawBufferPointer)? {
+        let ring = isCompressed ? compressed : plain
+        guard ring.contains(first), ring.contains(last) else { return nil }
+        var left = count
+        for sequence in first...last {
+            let size = ring.byteCount(of: sequence)
+            if left < size {
+                return unsafe (
+                    sequence,
+                    UnsafeRawBufferPointer(
+                        rebasing: ring.frames(sequence, through: sequence)[left...])
+                )
+            }
+            left -= size
         }
+        return nil
+    }
+
+    // MARK: Compression
+
+    /// Makes sure that the compressed ring has the events. False for those before its beginning: their
+    /// receiver gets them as they are, which the protocol allows at any time.
+    func compress(_ first: UInt64, through last: UInt64) -> Bool {
+        // Nobody wanted what came before: it is not made after the fact.
+        if first > compressed.next { compressed.restart(at: first) }
+        if first < compressed.oldest { return false }
+        while compressed.next <= last { compressNext() }
+        return true
+    }
+
+    private func compressNext() {
+        let sequence = compressed.next
+        let frame = unsafe plain.frames(sequence, through: sequence)
+        let payload = unsafe plain.payload(of: sequence)
+        let room = unsafe compressed.reserve(frame.count)
+        if payload.count >= Self.compressedBytesMin,
+            let header = unsafe deflate(payload, into: room)
+        {
+            compressed.commit(header.total, header: header.header)
+        } else {
+            unsafe room.copyMemory(from: frame)
+            compressed.commit(frame.count, header: frame.count - payload.count)
+        }
+    }
+
+    /// The compressed frame is written behind the longest header it may need, then moved down.
+    private func deflate(
+        _ payload: UnsafeRawBufferPointer, into room: UnsafeMutableRawBufferPointer
+    ) -> (total: Int, header: Int)? {
+        let longest = room.count - payload.count
+        let body = unsafe UnsafeMutableRawBufferPointer(rebasing: room[longest...])
+        guard let count = unsafe deflater.message(payload.bytes, into: body) else { return nil }
+        let header = WebSocketWriter.headerCount(payloadCount: count)
+        if header < longest, let base = room.baseAddress {
+            unsafe memmoveDown(base + header, base + longest, count)
+        }
+        var writer = unsafe ByteWriter(borrowing: room)
+        WebSocketWriter.header(.text, payloadCount: count, isCompressed: true, into: &writer)
+        return (header + count, header)
+    }
+
+    private func memmoveDown(
+        _ target: UnsafeMutableRawPointer, _ source: UnsafeMutableRawPointer, _ count: Int
+    ) {
+        // `copyMemory` allows the two to overlap.
+        unsafe target.copyMemory(from: source, byteCount: count)
     }
 }

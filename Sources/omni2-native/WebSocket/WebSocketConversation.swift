@@ -6,39 +6,76 @@ protocol WebSocketApplication: AnyObject {
     func opened(_ peer: WebSocketConversation)
     /// A whole message. Lent until return.
     func received(_ message: RawSpan, isText: Bool, from peer: WebSocketConversation)
+    /// A pong, or anything else that shows that the peer lives.
+    func heard(_ peer: WebSocketConversation)
+    /// The connection has bytes of its own to send, or will send nothing any more.
+    func blocked(_ peer: WebSocketConversation)
     /// All that was queued for the peer has left.
     func drained(_ peer: WebSocketConversation)
-    /// The kernel took `count` bytes of the window that was flown.
-    func flown(_ count: Int, _ peer: WebSocketConversation)
+    /// The application's own bytes are being sent on the peer's socket.
+    func isAloft(_ peer: WebSocketConversation) -> Bool
     func closed(_ peer: WebSocketConversation)
 }
 
-/// RFC 6455 with one peer: frames in, frames out, the closing handshake.
+/// RFC 6455 with one peer: frames in, frames out, the closing handshake; RFC 7692 where agreed.
 ///
 /// A frame that arrives whole is handled where it lies. Only what is incomplete is kept: the bytes
-/// of a header, the parts of a message.
+/// of a header, the parts of a message. A peer that asks without reading the answers is not read
+/// from until it does.
 final class WebSocketConversation: ConversationOpening {
-    private(set) weak var connection: Connection?
+    /// What conversations share.
+    final class Shared {
+        let limits: WebSocketLimits
+        let compression = MessageCompression()
+
+        init(limits: WebSocketLimits) { self.limits = limits }
+    }
+
+    /// What exists only while a message is arriving in parts.
+    private final class Arrival {
+        /// Bytes of a frame that is not complete.
+        var carry: [UInt8] = []
+        /// The message so far.
+        var message: [UInt8] = []
+        var inflater: Inflater?
+    }
+
+    /// The cycle ends in `ended`.
+    private(set) var connection: Connection?
+    private let application: any WebSocketApplication
+    private let shared: Shared
+    let principal: Principal
+    /// For limits per address; nil where there are none.
+    let address: String?
+    private var arrival: Arrival?
+    /// What the peer subscribed to; the hub's.
+    var subscriptions = HubSubscriptions(access: .all)
+    private var session: WebSocketSession
+    /// The last event the peer saw before it came back; `max` when it named none.
+    let lastSeen: UInt64
     /// The application's own name for this peer.
     var slot: Int32 = -1
-    let principal: Principal
-    private var session: WebSocketSession
+    /// Our deflate window, 0 without compression.
+    let deflateBits: UInt8
     private var isClosing = false
-    private let application: any WebSocketApplication
-    /// Bytes of a frame header that is not complete.
-    private var carry: [UInt8]?
-    /// The message whose parts are arriving.
-    private var message: [UInt8]?
 
     /// How long the peer may take to answer our close frame.
     private static let closeTime = Duration.seconds(5)
+    /// Answers that wait for a peer that does not read; beyond it the peer is not read from.
+    private static let pendingBytesMax = 256 << 10
 
     init(
-        _ application: any WebSocketApplication, principal: Principal, limits: WebSocketLimits
+        _ application: any WebSocketApplication, principal: Principal, shared: Shared,
+        deflate: PerMessageDeflate? = nil, address: String? = nil,
+        lastSeen: UInt64 = .max
     ) {
         self.application = application
         self.principal = principal
-        session = WebSocketSession(limits: limits)
+        self.address = address
+        self.lastSeen = lastSeen
+        self.shared = shared
+        deflateBits = deflate?.serverWindowBits ?? 0
+        session = WebSocketSession(allowsCompression: deflate != nil, limits: shared.limits)
     }
 
     // MARK: Sending
@@ -49,28 +86,60 @@ final class WebSocketConversation: ConversationOpening {
 
     func send(binary: RawSpan) { send(.binary, binary) }
 
-    func ping() { send(.ping, RawSpan()) }
+    func ping() {
+        guard !isClosing, let connection else { return }
+        frame(.ping, RawSpan(), on: connection)
+    }
+
+    /// What is left of frames that began elsewhere.
+    func send(rest: RawSpan) {
+        guard let connection else { return }
+        application.blocked(self)
+        connection.sendFirst(rest)
+    }
 
     private func send(_ opcode: WebSocketOpcode, _ payload: RawSpan) {
         guard !isClosing, let connection else { return }
+        if deflateBits > 0,
+            shared.compression.deflated(
+                payload, windowBits: Int(deflateBits),
+                { frame(opcode, $0, isCompressed: true, on: connection) })
+        {
+            return
+        }
         frame(opcode, payload, on: connection)
     }
 
-    private func frame(_ opcode: WebSocketOpcode, _ payload: RawSpan, on connection: Connection) {
+    private func frame(
+        _ opcode: WebSocketOpcode, _ payload: RawSpan, isCompressed: Bool = false,
+        on connection: Connection
+    ) {
+        application.blocked(self)
         connection.send(reserving: payload.byteCount + 14) { writer in
-            WebSocketWriter.frame(opcode, payload, into: &writer)
+            WebSocketWriter.frame(opcode, payload, isCompressed: isCompressed, into: &writer)
         }
+        if connection.pendingBytes > Self.pendingBytesMax { connection.pauseReceiving() }
     }
 
     /// Begins the closing handshake. What is queued leaves first.
     func close(_ code: WebSocketCloseCode, _ reason: StaticString) {
         guard let connection, session.close() else { return }
         isClosing = true
+        application.blocked(self)
         connection.send(reserving: 128) { WebSocketWriter.close(code, reason: reason, into: &$0) }
         connection.setDeadline(connection.io.now + Self.closeTime)
+        connection.resumeReceiving()
+    }
+
+    /// For a peer that takes nothing: no use in waiting for its close frame.
+    func giveUp(_ code: WebSocketCloseCode, _ reason: StaticString) {
+        close(code, reason)
+        connection?.finish()
     }
 
     // MARK: Conversation
+
+    var isAloft: Bool { application.isAloft(self) }
 
     func opened(on connection: Connection) {
         self.connection = connection
@@ -78,16 +147,36 @@ final class WebSocketConversation: ConversationOpening {
     }
 
     func received(_ bytes: UnsafeMutableRawBufferPointer, on connection: Connection) {
-        guard var kept = carry.take() else {
+        guard let arrival, !arrival.carry.isEmpty else {
             let used = unsafe read(bytes, connection)
-            if used < bytes.count {
-                unsafe carry = Array(bytes[used...])
-            }
+            if used < bytes.count { unsafe keep(bytes[used...]) }
             return
         }
+        var kept = arrival.carry
+        arrival.carry = []
         unsafe kept.append(contentsOf: bytes)
-        let used = unsafe kept.withUnsafeMutableBytes { unsafe read($0, connection) }
-        if used < kept.count { carry = Array(kept[used...]) }
+        unsafe kept.withUnsafeMutableBytes { whole in
+            let used = unsafe read(whole, connection)
+            if used < whole.count { unsafe keep(whole[used...]) }
+        }
+        dropArrivalIfDone()
+    }
+
+    private func keep(_ bytes: Slice<UnsafeMutableRawBufferPointer>) {
+        unsafe arrivalToFill().carry = Array(bytes)
+    }
+
+    private func arrivalToFill() -> Arrival {
+        if let arrival { return arrival }
+        let arrival = Arrival()
+        self.arrival = arrival
+        return arrival
+    }
+
+    private func dropArrivalIfDone() {
+        guard let arrival, arrival.carry.isEmpty, arrival.message.isEmpty, arrival.inflater == nil
+        else { return }
+        self.arrival = nil
     }
 
     /// Handles all frames in `bytes`; how many bytes are done with.
@@ -100,16 +189,18 @@ final class WebSocketConversation: ConversationOpening {
             switch session.received(&span, position: &position) {
             case .needMore: return position
             case .deliver(let part): deliver(part, span.bytes)
+            case .inflate(let part): inflate(part, span.bytes, connection)
             case .sendPong(let range):
+                application.heard(self)
                 frame(.pong, span.bytes.extracting(range.range), on: connection)
-            case .pongReceived: break
+            case .pongReceived: application.heard(self)
             case .close(let closing):
                 finish(closing, on: connection)
                 return bytes.count
             case .closed:
+                application.blocked(self)
                 connection.finish()
                 return bytes.count
-            case .inflate: preconditionFailure("compression was not agreed on")
             }
         }
         return bytes.count
@@ -120,17 +211,53 @@ final class WebSocketConversation: ConversationOpening {
         if part.isWhole {
             return application.received(payload, isText: part.isText, from: self)
         }
-        var whole = message.take() ?? []
-        unsafe payload.withUnsafeBytes { unsafe whole.append(contentsOf: $0) }
-        guard part.isLast else {
-            message = whole
-            return
-        }
+        let arrival = arrivalToFill()
+        unsafe payload.withUnsafeBytes { unsafe arrival.message.append(contentsOf: $0) }
+        guard part.isLast else { return }
+        let whole = arrival.message
+        arrival.message = []
+        dropArrivalIfDone()
         whole.withRawSpan { application.received($0, isText: part.isText, from: self) }
+    }
+
+    private func inflate(
+        _ part: WebSocketMessagePart, _ bytes: RawSpan, _ connection: Connection
+    ) {
+        guard let inflater = arrival?.inflater ?? shared.compression.takeInflater() else {
+            return close(.tryAgainLater, "too many compressed messages at a time")
+        }
+        let payload = bytes.extracting(part.payload.range)
+        let outcome = shared.compression.inflate(payload, isLast: part.isLast, with: inflater) {
+            inflated($0, endsMessage: $1, connection)
+        }
+        if case .invalid = outcome, case .close(let closing) = session.fail(.invalidCompression) {
+            finish(closing, on: connection)
+        }
+        if part.isLast || !connection.isOpen {
+            arrival?.inflater = nil
+            shared.compression.giveBack(inflater)
+            dropArrivalIfDone()
+        } else {
+            arrivalToFill().inflater = inflater
+        }
+    }
+
+    /// False when the message is not wanted any further.
+    private func inflated(_ bytes: RawSpan, endsMessage: Bool, _ connection: Connection) -> Bool {
+        switch session.inflated(bytes, endsMessage: endsMessage) {
+        case .deliver(let part):
+            deliver(part, bytes)
+            return true
+        case .close(let closing):
+            finish(closing, on: connection)
+            return false
+        default: return false
+        }
     }
 
     private func finish(_ closing: WebSocketClosing, on connection: Connection) {
         isClosing = true
+        application.blocked(self)
         connection.send(reserving: 128) { closing.write(into: &$0) }
         connection.finish()
         connection.setDeadline(connection.io.now + Self.closeTime)
@@ -138,9 +265,11 @@ final class WebSocketConversation: ConversationOpening {
 
     func peerEnded(on connection: Connection) { connection.abort() }
 
-    func drained(on connection: Connection) { if !isClosing { application.drained(self) } }
-
-    func flown(_ count: Int, on connection: Connection) { application.flown(count, self) }
+    func drained(on connection: Connection) {
+        guard !isClosing else { return }
+        connection.resumeReceiving()
+        application.drained(self)
+    }
 
     func deadlinePassed(on connection: Connection) { connection.abort() }
 
@@ -149,5 +278,8 @@ final class WebSocketConversation: ConversationOpening {
     func ended(on connection: Connection) {
         isClosing = true
         application.closed(self)
+        if let inflater = arrival?.inflater { shared.compression.giveBack(inflater) }
+        arrival = nil
+        self.connection = nil
     }
 }

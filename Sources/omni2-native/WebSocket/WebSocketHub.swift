@@ -1,20 +1,22 @@
 import OmniCore
 import OmniIO
 
-/// Fans events out to dashboards: published once, delivered by cursor, drained once per turn.
+/// The dashboards' hub: who is connected, what they ask for, and who has to go.
 ///
-/// A subscriber is a row in a table: its peer, the next event it has not got, its filter class. It
-/// has no queue. At the end of a turn each one that is behind and idle gets one send of everything
-/// that is contiguous for it, straight from the log. What the kernel does not take at once ends at
-/// a frame border: the rest of a cut frame is copied to the peer's own outbox, so that nothing in
-/// the log is ever waited for. Who falls behind the log gets a snapshot marked `resync`.
+/// Events travel through `Fanout`; this is everything around it: the protocol of the dashboards,
+/// snapshots, resumption, limits, and once per second a look at everybody.
 final class WebSocketHub: WebSocketApplication {
     struct Settings {
-        var subscribersMax = 10_000
-        var logBytesMax = 16 << 20
-        var logEventsMax = 65_536
+        var fanout = Fanout.Settings()
         var subscriptionsMax = 64
-        var classesMax = 4096
+        /// One event from outside.
+        var publishedBytesMax = 256 << 10
+        /// 0: no limit of its own.
+        var perIdentityMax = 0
+        var perAddressMax = 0
+        var streamsMax = 1000
+        /// What the kernel may keep for one subscriber.
+        var sendBufferBytes: Int32 = 64 << 10
         var pingInterval = Duration.seconds(20)
         /// Nothing came from the peer, not even a pong.
         var staleTime = Duration.seconds(300)
@@ -24,37 +26,23 @@ final class WebSocketHub: WebSocketApplication {
     }
 
     struct Statistics {
-        var published: UInt64 = 0
-        var deliveries: UInt64 = 0
         var resyncs: UInt64 = 0
+        var resumed: UInt64 = 0
         var stalled: UInt64 = 0
         var refused: UInt64 = 0
         var tooLarge: UInt64 = 0
-    }
-
-    private struct Subscriber {
-        var peer: WebSocketConversation?
-        /// The next event to look at.
-        var cursor: UInt64
-        var classID: Int32
-        /// Of the flight in the air: the last event of it, 0 when there is none.
-        var flyingThrough: UInt64 = 0
-        /// Seconds on the hub's clock.
-        var lastHeard: UInt32
-        /// Since when the peer has not taken what there is; 0 while it does.
-        var stalledSince: UInt32 = 0
     }
 
     private let io: any IO
     private let clock: WallClock
     private let log: Log
     private let settings: Settings
-    private let events: EventLog
-    private var matches: ClassMatches
-    private var subscribers: ContiguousArray<Subscriber> = []
-    private var freeSlots: [Int32] = []
-    private var details: [Int32: HubSubscriptions] = [:]
-    private var hasNews = false
+    /// Set once, at the end of `init`: it knows the hub as its `peers`.
+    private var fan: Fanout?
+    private var streaming: EventStreams?
+    /// By row.
+    private var peers: ContiguousArray<WebSocketConversation?> = []
+    private var quota: ConnectionQuota
     private var second: UInt32 = 1
     private var json = JSONWriter()
     private(set) var statistics = Statistics()
@@ -66,53 +54,78 @@ final class WebSocketHub: WebSocketApplication {
         self.clock = clock
         self.settings = settings
         self.log = log
-        events = try EventLog(bytesMax: settings.logBytesMax, entriesMax: settings.logEventsMax)
-        matches = ClassMatches(classesMax: settings.classesMax, entriesMax: events.entriesMax)
+        quota = ConnectionQuota(
+            perIdentityMax: settings.perIdentityMax, perAddressMax: settings.perAddressMax)
+        let fanout = try Fanout(io: io, settings: settings.fanout, peers: self)
+        fan = fanout
+        streaming = EventStreams(fanout, streamsMax: settings.streamsMax) { [unowned self] in
+            initialStatus(.all, isResync: $0)
+        }
     }
 
-    var count: Int { subscribers.count - freeSlots.count }
-    var isFull: Bool { count >= settings.subscribersMax }
+    @inline(__always)
+    var fanout: Fanout {
+        guard let fan else { preconditionFailure("the hub has no fan-out before init ends") }
+        return fan
+    }
+
+    @inline(__always)
+    var streams: EventStreams {
+        guard let streaming else { preconditionFailure("the hub has no streams before init ends") }
+        return streaming
+    }
+
+    var count: Int { fanout.rows.count }
     /// The sequence number of the newest event, 0 before the first.
-    var lastSequence: UInt64 { events.next - 1 }
+    var lastSequence: UInt64 { fanout.events.next - 1 }
 
     func start() {
         log.info(
             "WebSocket broadcaster started",
-            fields: ["log_bytes": settings.logBytesMax, "max_connections": settings.subscribersMax])
+            fields: [
+                "log_bytes": settings.fanout.logBytesMax,
+                "max_connections": settings.fanout.subscribersMax,
+            ])
         scheduleTick()
     }
 
     func stop() {
         log.info(
             "WebSocket broadcaster stopped",
-            fields: ["connections": count, "published": statistics.published])
+            fields: ["connections": count, "published": fanout.statistics.published])
     }
 
     /// For people who wonder what a dashboard gets.
     var report: JSONValue {
-        var connections: [JSONValue] = []
-        for subscriber in subscribers {
-            guard let peer = subscriber.peer, let details = details[peer.slot] else { continue }
-            connections.append([
+        let (next, live) = (fanout.events.next, peers.compactMap { $0 })
+        let connections = live.map { peer -> JSONValue in
+            let row = fanout.rows[Int(peer.slot)]
+            return [
                 "conn_id": JSONValue(Int(peer.slot)), "user_id": .string(peer.principal.id),
                 "user_role": .string(peer.principal.role.rawValue),
-                "subscriptions": JSONValue(details.count),
-                "subscription_ids": JSONValue(details.ids),
-                "behind": .int(Int64(events.next - min(subscriber.cursor, events.next))),
-            ])
+                "subscriptions": JSONValue(peer.subscriptions.count),
+                "subscription_ids": JSONValue(peer.subscriptions.ids),
+                "behind": .int(Int64(next - min(row.cursor, next))),
+            ]
         }
-        let subscriptions = details.values.reduce(0) { $0 + $1.count }
+        let subscriptions = live.reduce(0) { $0 + $1.subscriptions.count }
         return [
             "active_connections": JSONValue(count), "connections": .array(connections),
+            "event_streams": JSONValue(streams.count),
             "subscription_stats": [
                 "total_connections": JSONValue(count),
                 "total_subscriptions": JSONValue(subscriptions),
                 "avg_subs_per_conn": .double(
                     count == 0 ? 0 : Double(subscriptions) / Double(count)),
             ],
-            "published": .int(Int64(statistics.published)),
-            "deliveries": .int(Int64(statistics.deliveries)),
+            "published": .int(Int64(fanout.statistics.published)),
+            "deliveries": .int(Int64(fanout.statistics.deliveries)),
+            "sends": .int(Int64(fanout.statistics.flights)),
+            "cut_sends": .int(Int64(fanout.statistics.cuts)),
             "resyncs": .int(Int64(statistics.resyncs)),
+            "resumed": .int(Int64(statistics.resumed)),
+            "stalled": .int(Int64(statistics.stalled)),
+            "refused": .int(Int64(statistics.refused)),
         ]
     }
 
@@ -124,7 +137,7 @@ final class WebSocketHub: WebSocketApplication {
         json.beginObject()
         json.member("type", event.type)
         json.member("timestamp", clock.now.eventText)
-        json.member("seq", events.next)
+        json.member("seq", fanout.events.next)
         json.endObject()
         var bytes = json.take()
         if !event.members.isEmpty {
@@ -138,152 +151,122 @@ final class WebSocketHub: WebSocketApplication {
     /// A finished event object, which carries the sequence number `lastSequence + 1`.
     @discardableResult
     func publish(_ payload: RawSpan, facts: EventFacts) -> UInt64? {
-        guard payload.byteCount <= events.payloadBytesMax else {
-            statistics.tooLarge += 1
-            log.warning(
-                "event is too large, not published",
-                fields: ["type": facts.type, "bytes": payload.byteCount])
-            return nil
-        }
-        let sequence = events.append(payload, facts: facts)
-        matches.note(sequence, facts)
-        statistics.published += 1
-        hasNews = true
-        return sequence
+        if let sequence = fanout.publish(payload, facts: facts) { return sequence }
+        statistics.tooLarge += 1
+        log.warning(
+            "event is too large, not published",
+            fields: ["type": facts.type, "bytes": payload.byteCount])
+        return nil
     }
 
-    // MARK: Draining
+    enum Published {
+        case event(UInt64)
+        case invalid
+        case tooLarge(limit: Int)
+    }
 
-    /// End of the turn: everyone who is behind and idle gets what there is.
+    /// An event from outside; the caller has checked who asks.
+    func publish(request: JSONValue) -> Published {
+        guard let request = PublishRequest(request) else { return .invalid }
+        guard request.event.members.count <= settings.publishedBytesMax,
+            let sequence = publish(request.event)
+        else { return .tooLarge(limit: settings.publishedBytesMax) }
+        return .event(sequence)
+    }
+
+    /// End of the turn.
     func drain() {
-        guard hasNews else { return }
-        hasNews = false
-        for slot in subscribers.indices { deliver(slot) }
+        fanout.drain()
+        streams.drain()
     }
 
-    @inline(__always)
-    private func deliver(_ slot: Int) {
-        guard subscribers[slot].flyingThrough == 0, let peer = subscribers[slot].peer,
-            let connection = peer.connection
-        else { return }
-        let cursor = subscribers[slot].cursor
-        if cursor < events.oldest { return lagged(slot, peer, connection) }
-        let id = Int(subscribers[slot].classID)
-        guard let first = matches.first(of: id, from: cursor, before: events.next) else {
-            subscribers[slot].cursor = events.next
-            return
+    // MARK: Coming and going
+
+    enum Admission {
+        case welcome
+        /// 503.
+        case full
+        /// 429.
+        case tooManyOfYours(String)
+    }
+
+    func mayEnter(_ principal: Principal, address: String?) -> Admission {
+        guard count < settings.fanout.subscribersMax else {
+            statistics.refused += 1
+            return .full
         }
-        guard connection.isIdle, connection.isOpen else {
-            return noteStall(slot)
+        switch quota.judge(principal.id, address) {
+        case .welcome: return .welcome
+        case .tooManyOfIdentity:
+            statistics.refused += 1
+            return .tooManyOfYours("identity")
+        case .tooManyOfAddress:
+            statistics.refused += 1
+            return .tooManyOfYours("address")
         }
-        let last = matches.lastOfRun(of: id, from: first, before: events.next)
-        subscribers[slot].cursor = first
-        subscribers[slot].flyingThrough = last
-        unsafe connection.fly(events.frames(first, through: last))
     }
-
-    func flown(_ count: Int, _ peer: WebSocketConversation) {
-        let slot = Int(peer.slot)
-        let first = subscribers[slot].cursor
-        let last = subscribers[slot].flyingThrough
-        subscribers[slot].flyingThrough = 0
-        guard count < events.byteCountHeld(first, through: last) else {
-            statistics.deliveries += last - first + 1
-            subscribers[slot].cursor = last + 1
-            subscribers[slot].stalledSince = 0
-            return
-        }
-        cut(slot, peer, after: count, first, last)
-    }
-
-    /// The kernel took part of a flight: finish the cut frame from a copy of its rest, and wait
-    /// until the peer has taken that.
-    private func cut(
-        _ slot: Int, _ peer: WebSocketConversation, after count: Int, _ first: UInt64,
-        _ last: UInt64
-    ) {
-        var left = count
-        var sequence = first
-        while sequence <= last {
-            let size = events.byteCountHeld(sequence, through: sequence)
-            if left < size { break }
-            left -= size
-            sequence += 1
-        }
-        statistics.deliveries += sequence - first + 1
-        subscribers[slot].cursor = sequence + 1
-        noteStall(slot)
-        unsafe peer.connection?.send(
-            UnsafeRawBufferPointer(rebasing: events.frames(sequence, through: sequence)[left...])
-                .bytes)
-    }
-
-    func drained(_ peer: WebSocketConversation) {
-        let slot = Int(peer.slot)
-        guard slot >= 0 else { return }
-        subscribers[slot].stalledSince = 0
-        if subscribers[slot].cursor < events.next { deliver(slot) }
-    }
-
-    private func noteStall(_ slot: Int) {
-        if subscribers[slot].stalledSince == 0 { subscribers[slot].stalledSince = second }
-    }
-
-    /// The log has moved past what the peer wanted next.
-    private func lagged(
-        _ slot: Int, _ peer: WebSocketConversation, _ connection: Connection
-    ) {
-        guard connection.isIdle, connection.isOpen else { return noteStall(slot) }
-        let missed = events.oldest - subscribers[slot].cursor
-        statistics.resyncs += 1
-        log.notice(
-            "subscriber fell behind the event log", id: .subscriberLagged,
-            fields: ["peer": connection.peerAddress?.host, "missed": missed])
-        guard settings.resyncsLagging else {
-            return peer.close(.tryAgainLater, "fell behind the event log")
-        }
-        resync(slot, peer)
-    }
-
-    private func resync(_ slot: Int, _ peer: WebSocketConversation) {
-        subscribers[slot].cursor = events.next
-        peer.send(text: initialStatus(for: peer, isResync: true))
-    }
-
-    // MARK: Peers
 
     func opened(_ peer: WebSocketConversation) {
-        let subscriptions = HubSubscriptions(access: .all)
-        guard let id = matches.join(subscriptions.filterClass, next: events.next) else {
+        guard let connection = peer.connection else { return }
+        let flags: SubscriberRows.Flags = peer.deflateBits == 15 ? .compressed : []
+        guard let id = fanout.join(peer.subscriptions.filterClass) else {
             statistics.refused += 1
             return peer.close(.tryAgainLater, "too many different subscriptions")
         }
-        let subscriber = Subscriber(
-            peer: peer, cursor: events.next, classID: Int32(id), lastHeard: second)
-        if let slot = freeSlots.popLast() {
-            peer.slot = slot
-            subscribers[Int(slot)] = subscriber
-        } else {
-            peer.slot = Int32(subscribers.count)
-            subscribers.append(subscriber)
+        guard
+            let slot = fanout.rows.claim(
+                descriptor: connection.descriptor, classID: id, cursor: fanout.events.next,
+                second: second, flags: flags)
+        else {
+            fanout.leave(id)
+            statistics.refused += 1
+            return peer.close(.tryAgainLater, "as many connections as allowed")
         }
-        details[peer.slot] = subscriptions
-        peer.send(text: initialStatus(for: peer, isResync: false))
+        peer.slot = Int32(slot)
+        if slot == peers.count { peers.append(peer) } else { peers[slot] = peer }
+        quota.enter(peer.principal.id, peer.address)
+        // A stalled reader falls behind in the log, not in the kernel's memory.
+        Sockets.setSendBuffer(connection.descriptor, bytes: settings.sendBufferBytes)
+        // The upgrade's own answer leaves first.
+        fanout.block(slot, second: second)
+        if peer.lastSeen != .max {
+            resume(peer, peer.lastSeen)
+        } else {
+            peer.send(text: initialStatus(peer.subscriptions.access, isResync: false))
+        }
     }
 
     func closed(_ peer: WebSocketConversation) {
         guard peer.slot >= 0 else { return }
         let slot = Int(peer.slot)
-        matches.leave(Int(subscribers[slot].classID))
-        subscribers[slot] = Subscriber(peer: nil, cursor: .max, classID: 0, lastHeard: 0)
-        details[peer.slot] = nil
-        freeSlots.append(peer.slot)
+        fanout.leave(Int(fanout.rows[slot].classID))
+        fanout.rows.release(slot)
+        peers[slot] = nil
+        quota.leave(peer.principal.id, peer.address)
         peer.slot = -1
     }
 
+    func isAloft(_ peer: WebSocketConversation) -> Bool {
+        peer.slot >= 0 && fanout.rows[Int(peer.slot)].flags.contains(.aloft)
+    }
+
+    func blocked(_ peer: WebSocketConversation) {
+        if peer.slot >= 0 { fanout.block(Int(peer.slot), second: second) }
+    }
+
+    func drained(_ peer: WebSocketConversation) {
+        if peer.slot >= 0 { fanout.unblock(Int(peer.slot)) }
+    }
+
+    func heard(_ peer: WebSocketConversation) {
+        if peer.slot >= 0 { fanout.rows[Int(peer.slot)].lastHeard = second }
+    }
+
+    // MARK: What clients ask for
+
     func received(_ message: RawSpan, isText: Bool, from peer: WebSocketConversation) {
         guard peer.slot >= 0 else { return }
-        subscribers[Int(peer.slot)].lastHeard = second
+        heard(peer)
         guard isText else { return }
         switch HubAction(message) {
         case .ping: Self.pong.withRawSpan { peer.send(text: $0) }
@@ -291,12 +274,13 @@ final class WebSocketHub: WebSocketApplication {
         case .subscribe(let types, let filters): subscribe(peer, types, filters)
         case .unsubscribe(let id): unsubscribe(peer, id)
         case .resume(let since): resume(peer, since)
+        case .publish(let request): publish(request, peer)
         case .unknown: break
         }
     }
 
     private func subscribe(_ peer: WebSocketConversation, _ types: [String], _ filters: JSONValue) {
-        guard var subscriptions = details[peer.slot] else { return }
+        var subscriptions = peer.subscriptions
         guard subscriptions.count < settings.subscriptionsMax else {
             return refuse(peer, "at most \(settings.subscriptionsMax) subscriptions per connection")
         }
@@ -312,11 +296,25 @@ final class WebSocketHub: WebSocketApplication {
     }
 
     private func unsubscribe(_ peer: WebSocketConversation, _ id: String) {
-        guard var subscriptions = details[peer.slot] else { return }
+        var subscriptions = peer.subscriptions
         subscriptions.remove(id)
         guard adopt(subscriptions, peer) else { return }
         let reply: JSONValue = ["type": "unsubscribed", "subscription_id": .string(id)]
         peer.send(text: reply.bytes)
+    }
+
+    private func publish(_ request: JSONValue, _ peer: WebSocketConversation) {
+        guard peer.principal.isAdministrator else {
+            return refuse(peer, "publishing needs the role super_admin")
+        }
+        switch publish(request: request) {
+        case .event(let sequence):
+            var reply: JSONValue = ["type": "published", "seq": .int(Int64(sequence))]
+            if let id = request["id"] { reply["id"] = id }
+            peer.send(text: reply.bytes)
+        case .invalid: refuse(peer, PublishRequest.rule)
+        case .tooLarge(let limit): refuse(peer, "an event has at most \(limit) bytes")
+        }
     }
 
     private func refuse(_ peer: WebSocketConversation, _ why: String) {
@@ -327,40 +325,38 @@ final class WebSocketHub: WebSocketApplication {
 
     /// Moves the peer to the class of its subscriptions; false, and said so, when there is no room.
     private func adopt(_ subscriptions: HubSubscriptions, _ peer: WebSocketConversation) -> Bool {
-        let slot = Int(peer.slot)
-        guard let id = matches.join(subscriptions.filterClass, next: events.next) else {
+        guard let id = fanout.join(subscriptions.filterClass) else {
             refuse(peer, "too many different subscriptions on this server")
             return false
         }
-        matches.leave(Int(subscribers[slot].classID))
-        // What the peer has not got yet is judged by its new subscriptions.
-        matches.cover(id, from: subscribers[slot].cursor, in: events)
-        subscribers[slot].classID = Int32(id)
-        details[peer.slot] = subscriptions
+        fanout.adopt(id, Int(peer.slot))
+        peer.subscriptions = subscriptions
         return true
     }
 
     /// The peer names the last event it saw: it gets what it missed, or a snapshot.
     private func resume(_ peer: WebSocketConversation, _ since: UInt64) {
-        let slot = Int(peer.slot)
-        guard since < events.next, since + 1 >= events.oldest else {
+        guard fanout.rewind(Int(peer.slot), after: since) else {
             statistics.resyncs += 1
-            return resync(slot, peer)
+            return resync(peer)
         }
-        matches.cover(Int(subscribers[slot].classID), from: since + 1, in: events)
-        subscribers[slot].cursor = since + 1
+        statistics.resumed += 1
         let reply: JSONValue = ["type": "resumed", "since": .int(Int64(since))]
         peer.send(text: reply.bytes)
-        hasNews = true
     }
 
-    private func initialStatus(for peer: WebSocketConversation, isResync: Bool) -> [UInt8] {
+    private func resync(_ peer: WebSocketConversation) {
+        fanout.skip(Int(peer.slot))
+        peer.send(text: initialStatus(peer.subscriptions.access, isResync: true))
+    }
+
+    private func initialStatus(_ access: ServerAccess, isResync: Bool) -> [UInt8] {
         var status: JSONValue = [
             "type": "initial_status", "timestamp": .string(clock.now.eventText),
             "seq": .int(Int64(lastSequence)),
         ]
         if isResync { status["resync"] = true }
-        status["mcps"] = snapshot(details[peer.slot]?.access ?? .none)
+        status["mcps"] = snapshot(access)
         return status.bytes
     }
 
@@ -374,29 +370,56 @@ final class WebSocketHub: WebSocketApplication {
     private static let tick = Duration.seconds(1)
 
     private func scheduleTick() {
-        _ = io.schedule(at: io.now + Self.tick, token: HotKind.hub.token())
+        _ = io.schedule(
+            at: io.now + Self.tick, token: HotKind.hub.token(0, HubClock.second.rawValue))
+    }
+
+    func fired(_ token: CompletionToken) {
+        // A held-back drain needs only the turn that its timer makes.
+        if token.slot == HubClock.second.rawValue { ticked() }
     }
 
     /// Once per second: pings those whose turn it is, lets go of the silent and the stuck.
-    func ticked() {
+    private func ticked() {
         second += 1
         let interval = UInt32(max(1, settings.pingInterval.components.seconds))
         if second % interval == 0, count > 0 { publish(.ping) }
-        let stale = UInt32(clamping: settings.staleTime.components.seconds)
-        let stall = UInt32(clamping: settings.stallTime.components.seconds)
-        for slot in subscribers.indices {
-            guard let peer = subscribers[slot].peer else { continue }
-            let stalledSince = subscribers[slot].stalledSince
-            if stalledSince != 0, second - stalledSince >= max(1, stall) {
+        let stale = max(1, UInt32(clamping: settings.staleTime.components.seconds))
+        let stall = max(1, UInt32(clamping: settings.stallTime.components.seconds))
+        for slot in peers.indices {
+            let row = fanout.rows[slot]
+            if row.flags.contains(.free) { continue }
+            if row.stalledSince != 0, second - row.stalledSince >= stall {
                 statistics.stalled += 1
-                peer.close(.tryAgainLater, "does not read")
-                peer.connection?.finish()
-            } else if second - subscribers[slot].lastHeard >= stale {
-                peer.close(.policyViolation, "silent for too long")
+                peers[slot]?.giveUp(.tryAgainLater, "does not read")
+            } else if second - row.lastHeard >= stale {
+                peers[slot]?.close(.policyViolation, "silent for too long")
             } else if UInt32(slot) % interval == second % interval {
-                peer.ping()
+                peers[slot]?.ping()
             }
         }
         scheduleTick()
     }
+}
+
+extension WebSocketHub: FanoutPeers {
+    func lagged(_ slot: Int, missed: UInt64) {
+        guard let peer = peers[slot] else { return }
+        statistics.resyncs += 1
+        log.notice(
+            "subscriber fell behind the event log", id: .subscriberLagged,
+            fields: ["peer": peer.connection?.peerAddress?.host, "missed": missed])
+        guard settings.resyncsLagging else {
+            return peer.close(.tryAgainLater, "fell behind the event log")
+        }
+        resync(peer)
+    }
+
+    func cut(_ slot: Int, rest: UnsafeRawBufferPointer) {
+        unsafe peers[slot]?.send(rest: rest.bytes)
+    }
+
+    func landed(_ slot: Int) { peers[slot]?.connection?.flush() }
+
+    func failed(_ slot: Int) { peers[slot]?.connection?.abort() }
 }

@@ -1,0 +1,276 @@
+import OmniCore
+import OmniIO
+
+/// Those whom the fan-out asks when a delivery is not the plain case.
+protocol FanoutPeers: AnyObject {
+    /// The log has moved past what the subscriber wanted next.
+    func lagged(_ slot: Int, missed: UInt64)
+    /// The kernel took part of a flight: the rest of the cut frame, to be copied and sent.
+    func cut(_ slot: Int, rest: UnsafeRawBufferPointer)
+    /// A flight is over, and the connection has bytes of its own waiting.
+    func landed(_ slot: Int)
+    /// Nothing more can be sent.
+    func failed(_ slot: Int)
+}
+
+/// One log, a cursor per subscriber: what every published event passes through.
+///
+/// At the end of a turn each subscriber that is behind and idle gets one send of all that is
+/// contiguous for it, straight from the log. The kernel takes what fits at once and never looks at
+/// the memory later, so nothing in the log is ever waited for; the rest of a cut frame is copied to
+/// the subscriber's own connection. Under load turns grow and sends coalesce by themselves; once a
+/// drain takes longer than `slowDrain` and events come faster than drains, the next drain waits.
+final class Fanout {
+    struct Settings {
+        var subscribersMax = 10_000
+        var logBytesMax = 16 << 20
+        var logEventsMax = 65_536
+        var classesMax = 4096
+        /// Sends in one turn; their completions must fit into the ring's queue with room for others.
+        var flightsPerTurnMax = 8192
+        var slowDrain = Duration.milliseconds(2)
+        var drainPauseMax = Duration.milliseconds(5)
+    }
+
+    struct Statistics {
+        var published: UInt64 = 0
+        var deliveries: UInt64 = 0
+        var flights: UInt64 = 0
+        var cuts: UInt64 = 0
+    }
+
+    /// What the last subscriber got: most others of the same class get the same.
+    /// `@safe`: used within one drain, during which the log does not change.
+    @safe
+    private struct Window {
+        var classID: Int32 = -1
+        var cursor: UInt64 = 0
+        var isCompressed = false
+        var first: UInt64 = 0
+        /// 0: nothing in the log is for this class.
+        var count: UInt32 = 0
+        var usesCompressed = false
+        var bytes = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+
+    private let io: any IO
+    private let settings: Settings
+    let events: EventLog
+    let rows: SubscriberRows
+    private(set) var matches: ClassMatches
+    private unowned let peers: any FanoutPeers
+    private(set) var statistics = Statistics()
+    private var hasNews = false
+    /// Where the drain that could not be finished in one turn goes on.
+    private var resumeSlot = 0
+    private var turn: UInt64 = 0
+    private var drainTurn: UInt64 = 0
+    private var drainStart = MonotonicTime.zero
+    private var pauseEnd: MonotonicTime?
+
+    init(io: any IO, settings: Settings, peers: any FanoutPeers) throws(SystemError) {
+        self.io = io
+        self.settings = settings
+        self.peers = peers
+        events = try EventLog(bytesMax: settings.logBytesMax, entriesMax: settings.logEventsMax)
+        rows = SubscriberRows(capacity: settings.subscribersMax)
+        matches = ClassMatches(classesMax: settings.classesMax, entriesMax: events.entriesMax)
+    }
+
+    // MARK: Publishing
+
+    /// The sequence number, nil when the event is larger than the log takes.
+    func publish(_ payload: RawSpan, facts: EventFacts) -> UInt64? {
+        guard payload.byteCount <= events.payloadBytesMax else { return nil }
+        let sequence = events.append(payload, facts: facts)
+        matches.note(sequence, facts)
+        statistics.published += 1
+        hasNews = true
+        return sequence
+    }
+
+    // MARK: Subscribers
+
+    /// Nil when there are as many different classes as allowed.
+    func join(_ filterClass: FilterClass) -> Int? { matches.join(filterClass, next: events.next) }
+
+    /// Makes events from `sequence` on available to a class that is younger.
+    func cover(_ classID: Int, from sequence: UInt64) {
+        matches.cover(classID, from: sequence, in: events)
+    }
+
+    func leave(_ classID: Int) { matches.leave(classID) }
+
+    /// The subscriber's class from now on; what it has not got yet is judged by that.
+    func adopt(_ classID: Int, _ slot: Int) {
+        matches.leave(Int(rows[slot].classID))
+        matches.cover(classID, from: rows[slot].cursor, in: events)
+        rows[slot].classID = Int32(classID)
+    }
+
+    /// The subscriber goes on behind `sequence`. False when the log does not reach back so far.
+    func rewind(_ slot: Int, after sequence: UInt64) -> Bool {
+        guard sequence < events.next, sequence + 1 >= events.oldest else { return false }
+        matches.cover(Int(rows[slot].classID), from: sequence + 1, in: events)
+        moveCursor(slot, to: sequence + 1)
+        hasNews = true
+        return true
+    }
+
+    /// The subscriber gets only what comes from now on.
+    func skip(_ slot: Int) { moveCursor(slot, to: events.next) }
+
+    private func moveCursor(_ slot: Int, to sequence: UInt64) {
+        // A flight in the air has left: its end does not move the cursor any more.
+        rows[slot].cursor = sequence
+        rows[slot].flyingCount = 0
+    }
+
+    func block(_ slot: Int, second: UInt32) {
+        rows[slot].flags.insert(.blocked)
+        if rows[slot].stalledSince == 0 { rows[slot].stalledSince = second }
+    }
+
+    /// Everything of the connection's own has left.
+    func unblock(_ slot: Int) {
+        rows[slot].flags.remove(.blocked)
+        rows[slot].stalledSince = 0
+        if rows[slot].cursor < events.next { hasNews = true }
+    }
+
+    // MARK: Draining
+
+    /// End of the turn: everyone who is behind and idle gets what there is.
+    func drain() {
+        turn &+= 1
+        guard hasNews, !mustPause() else { return }
+        if resumeSlot == 0 {
+            drainStart = io.now
+            hasNews = false
+        }
+        let next = events.next
+        var window = Window()
+        var budget = settings.flightsPerTurnMax
+        var slot = resumeSlot
+        let end = rows.highWater
+        while slot < end, budget > 0 {
+            if rows[slot].flags.isDisjoint(with: .busy), rows[slot].cursor < next {
+                if deliver(slot, &window) { budget -= 1 }
+            }
+            slot += 1
+        }
+        resumeSlot = slot < end ? slot : 0
+        if resumeSlot > 0 { hasNews = true }
+        drainTurn = turn
+    }
+
+    /// Events that come while the ones before are still being sent would cost a send each for every
+    /// subscriber: a pause lets them gather.
+    private func mustPause() -> Bool {
+        if let end = pauseEnd {
+            if io.now < end { return true }
+            pauseEnd = nil
+            return false
+        }
+        guard resumeSlot == 0, turn == drainTurn &+ 1 else { return false }
+        let cost = io.now - drainStart
+        guard cost > settings.slowDrain else { return false }
+        let end = io.now + min(cost, settings.drainPauseMax)
+        pauseEnd = end
+        _ = io.schedule(at: end, token: HotKind.hub.token(0, HubClock.drain.rawValue))
+        return true
+    }
+
+    /// True when something took off.
+    @inline(__always)
+    private func deliver(_ slot: Int, _ window: inout Window) -> Bool {
+        let cursor = rows[slot].cursor
+        let isCompressed = rows[slot].flags.contains(.compressed)
+        if cursor < events.oldest {
+            peers.lagged(slot, missed: events.oldest - cursor)
+            return false
+        }
+        if window.classID != rows[slot].classID || window.cursor != cursor
+            || window.isCompressed != isCompressed
+        {
+            window = makeWindow(rows[slot].classID, cursor, isCompressed)
+        }
+        guard window.count > 0 else {
+            rows[slot].cursor = events.next
+            return false
+        }
+        rows[slot].cursor = window.first
+        rows[slot].flyingCount = window.count
+        rows[slot].flyingBytes = unsafe UInt32(window.bytes.count)
+        rows[slot].flags.insert(window.usesCompressed ? [.aloft, .flightIsCompressed] : .aloft)
+        unsafe io.sendNow(
+            on: rows[slot].descriptor, window.bytes,
+            token: HotKind.flight.token(rows[slot].generation, UInt32(slot)))
+        return true
+    }
+
+    private func makeWindow(_ classID: Int32, _ cursor: UInt64, _ isCompressed: Bool) -> Window {
+        var window = Window()
+        window.classID = classID
+        window.cursor = cursor
+        window.isCompressed = isCompressed
+        let id = Int(classID)
+        guard let first = matches.first(of: id, from: cursor, before: events.next) else {
+            return window
+        }
+        let last = matches.lastOfRun(of: id, from: first, before: events.next)
+        window.first = first
+        window.count = UInt32(last - first + 1)
+        window.usesCompressed = isCompressed && events.compress(first, through: last)
+        unsafe window.bytes = unsafe events.frames(
+            first, through: last, compressed: window.usesCompressed)
+        return window
+    }
+
+    // MARK: Landing
+
+    func flown(_ completion: Completion) {
+        let slot = Int(completion.token.slot)
+        guard slot < rows.highWater, rows[slot].generation == completion.token.generation,
+            rows[slot].flags.contains(.aloft)
+        else { return }
+        statistics.flights += 1
+        let wasCompressed = rows[slot].flags.contains(.flightIsCompressed)
+        rows[slot].flags.subtract([.aloft, .flightIsCompressed])
+        let count = rows[slot].flyingCount
+        if completion.result == Int32(bitPattern: rows[slot].flyingBytes) {
+            statistics.deliveries += UInt64(count)
+            rows[slot].cursor += UInt64(count)
+            rows[slot].flyingCount = 0
+            if rows[slot].cursor < events.next { hasNews = true }
+            if rows[slot].flags.contains(.blocked) { peers.landed(slot) }
+            return
+        }
+        landedShort(slot, completion.result, count, wasCompressed)
+    }
+
+    private func landedShort(
+        _ slot: Int, _ result: Int32, _ count: UInt32, _ wasCompressed: Bool
+    ) {
+        // EAGAIN is a full socket: nothing went.
+        guard result >= 0 || result == -11 else { return peers.failed(slot) }
+        let first = rows[slot].cursor
+        guard count > 0,
+            let (sequence, rest) = unsafe events.cut(
+                first, through: first + UInt64(count) - 1, compressed: wasCompressed,
+                after: max(0, Int(result)))
+        else { return peers.failed(slot) }
+        statistics.cuts += 1
+        statistics.deliveries += sequence - first + 1
+        rows[slot].cursor = sequence + 1
+        rows[slot].flyingCount = 0
+        unsafe peers.cut(slot, rest: rest)
+        peers.landed(slot)
+    }
+}
+
+/// What the hub's timers are for: the slot of their token.
+enum HubClock: UInt32 {
+    case second
+    case drain
+}

@@ -1,0 +1,73 @@
+import OmniCore
+import OmniIO
+
+@testable import omni2_native
+
+/// A hub behind a door on a simulated kernel, with peers that are connected already.
+final class HubFixture {
+    let io: SimulatedIO
+    let door: Door
+    let hub: WebSocketHub
+    /// Beyond what a process can have open: a system call on one of them does nothing.
+    private static let firstDescriptor: Int32 = 0x4000_0000
+    private var peersMade: Int32 = 0
+    private var lastSeen: UInt64 = .max
+    private(set) var conversations: [WebSocketConversation] = []
+
+    init(
+        seed: UInt64 = 1, moods: SimulatedIO.Moods = .init(), deflate: PerMessageDeflate? = nil,
+        adjust: (inout WebSocketHub.Settings) -> Void = { _ in }
+    ) throws {
+        let io = SimulatedIO(seed: seed, moods: moods)
+        let log = Log(Journal.silent(), service: .webSocket)
+        var settings = WebSocketHub.Settings()
+        settings.fanout.logBytesMax = 1 << 20
+        settings.fanout.logEventsMax = 4096
+        settings.pingInterval = .seconds(3600)
+        adjust(&settings)
+        let hub = try WebSocketHub(io: io, clock: WallClock(io), settings: settings, log: log)
+        door = Door(io: io, limits: Door.Limits(connectionsMax: 20_000), log: log)
+        self.io = io
+        self.hub = hub
+        let shared = WebSocketConversation.Shared(limits: WebSocketLimits())
+        door.welcome = { [unowned self] _ in
+            let conversation = WebSocketConversation(
+                hub, principal: Principal(id: "test", name: "test", role: .superAdmin),
+                shared: shared, deflate: deflate, lastSeen: lastSeen)
+            conversations.append(conversation)
+            return conversation
+        }
+        door.turnEnd = { [unowned hub] in hub.drain() }
+        door.otherTimer = { [unowned hub] in hub.fired($0) }
+        door.otherCompletion = { [unowned fanout = hub.fanout] in fanout.flown($0) }
+        door.listen(
+            Listener(
+                descriptor: Self.firstDescriptor - 1, address: .path("/nowhere"),
+                isActivated: false))
+        door.open()
+    }
+
+    /// Connects a peer; its descriptor.
+    @discardableResult
+    func connect(lastSeen: UInt64 = .max) -> Int32 {
+        self.lastSeen = lastSeen
+        let descriptor = Self.firstDescriptor + peersMade
+        peersMade += 1
+        door.completed(io.connect(descriptor, listener: HotKind.accept.token(0, 0)))
+        return descriptor
+    }
+
+    func turn(_ count: Int = 1, after step: Duration = .microseconds(100)) {
+        for _ in 0..<count { io.turn(door, after: step) }
+    }
+
+    /// An event for everyone, `{"seq":…,"type":"note",…}` of about `count` bytes.
+    @discardableResult
+    func publish(padding count: Int = 0) -> UInt64? {
+        let text = #"{"type":"note","seq":\#(hub.lastSequence + 1),"pad":""#
+            + String(repeating: "x", count: count) + #""}"#
+        return Array(text.utf8).withRawSpan { hub.publish($0, facts: Self.facts) }
+    }
+
+    static let facts = EventFacts(type: "note", audience: .everyone)
+}

@@ -1,0 +1,48 @@
+/* Counts the calls for memory of each thread. Defined in the test program, these stand in front of
+ * glibc's; what was given is freed by glibc as always. */
+#include "allocations.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+extern void *__libc_malloc(size_t);
+extern void *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t);
+extern void *__libc_memalign(size_t, size_t);
+
+static __thread uint64_t count __attribute__((tls_model("initial-exec")));
+
+uint64_t omni2_allocation_count(void) { return count; }
+
+void *malloc(size_t size) {
+    count += 1;
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t items, size_t size) {
+    count += 1;
+    return __libc_calloc(items, size);
+}
+
+void *realloc(void *memory, size_t size) {
+    count += 1;
+    return __libc_realloc(memory, size);
+}
+
+void *memalign(size_t alignment, size_t size) {
+    count += 1;
+    return __libc_memalign(alignment, size);
+}
+
+void *aligned_alloc(size_t alignment, size_t size) {
+    count += 1;
+    return __libc_memalign(alignment, size);
+}
+
+int posix_memalign(void **memory, size_t alignment, size_t size) {
+    count += 1;
+    void *result = __libc_memalign(alignment, size);
+    if (result == NULL) return ENOMEM;
+    *memory = result;
+    return 0;
+}
