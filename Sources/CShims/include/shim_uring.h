@@ -6,8 +6,13 @@
 #define _GNU_SOURCE
 #endif
 
-/* First, because liburing.h asks for X/Open names and the Glibc module was built without them. */
+/* fd_set has other member names under X/Open, and the Glibc module was built without: the compiler
+ * refuses to see both. Nobody here uses them. */
+#include <features.h>
+#pragma push_macro("__USE_XOPEN")
+#undef __USE_XOPEN
 #include <sys/select.h>
+#pragma pop_macro("__USE_XOPEN")
 
 #include <errno.h>
 #include <liburing.h>
