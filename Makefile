@@ -3,7 +3,8 @@
 #   make run       build and start a demonstration: SQLite, two real MCP servers, a line to try
 #   make test      every test; ends with one line of figures (make check: the quick part alone)
 #   make build     .build/release/omni2-native and .build/release/omni2ctl
-#   make install   the binaries and units below $(DESTDIR)$(PREFIX)
+#   make deb       Debian packages in dist/
+#   make install   binaries, units, manual and the cache's C library below $(DESTDIR)
 #   make lint      formatting, as the tests check it
 
 SWIFT ?= swift
@@ -17,7 +18,7 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath \
 
 export SWIFT
 
-.PHONY: build run test check lint install setup
+.PHONY: build run test check lint deb install setup
 
 build: setup
 	$(SWIFT) build $(RELEASE)
@@ -40,10 +41,19 @@ check:
 lint:
 	$(SWIFT) format lint --strict -r Sources Tests Package.swift
 
+deb: setup
+	packaging/build-deb dist
+
 install:
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin .build/release/omni2-native .build/release/omni2ctl
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(wildcard systemd/*.socket systemd/*.service)
-	$(foreach kind,sysusers tmpfiles,$(if $(wildcard systemd/*.$(kind)),\
-	    install -D -m 0644 systemd/*.$(kind) $(DESTDIR)$(PREFIX)/lib/$(kind).d/omni2-native.conf;))
-	$(if $(wildcard systemd/*.catalog),\
-	    install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/catalog systemd/*.catalog)
+	test -e $(DESTDIR)/etc/omni2/omni2.conf || \
+	    install -D -m 0644 -t $(DESTDIR)/etc/omni2 packaging/omni2.conf
+	install -D -m 0644 -t $(DESTDIR)/lib/systemd/system systemd/*.socket systemd/*.service
+	install -D -m 0644 -t $(DESTDIR)/usr/lib/systemd/system-preset systemd/*.preset
+	install -D -m 0644 -t $(DESTDIR)/usr/lib/systemd/catalog systemd/*.catalog
+	install -D -m 0644 systemd/omni2-native.sysusers $(DESTDIR)/usr/lib/sysusers.d/omni2-native.conf
+	install -D -m 0644 systemd/omni2-native.tmpfiles $(DESTDIR)/usr/lib/tmpfiles.d/omni2-native.conf
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/*.1
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man5 docs/man/*.5
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/*.8
+	$(MAKE) -C clients/c install DESTDIR=$(abspath $(DESTDIR)) PREFIX=$(PREFIX)

@@ -312,6 +312,8 @@ static int run_kills(char *program, unsigned kills, unsigned seconds) {
 
 /* ---- Crash points ---- */
 
+static uint64_t most[OMNI2_STAT_COUNT]; /* of each statistic, over all runs */
+
 /* Reads every key through a fresh view; returns a bit per key. */
 static uint64_t survey(struct findings *f) {
     static uint64_t buffer[20000];
@@ -324,6 +326,10 @@ static uint64_t survey(struct findings *f) {
         uint64_t hits = f->hits;
         look_up(&view, f, index, buffer, sizeof buffer);
         if (f->hits > hits) found |= UINT64_C(1) << index;
+    }
+    for (int i = 0; i < (int)OMNI2_STAT_COUNT; i++) {
+        uint64_t value = omni2_view_statistic(&view, (enum omni2_statistic)i);
+        if (value > most[i]) most[i] = value;
     }
     omni2_view_detach(&view);
     return found;
@@ -394,8 +400,18 @@ static int run_crashes(char *program, uint64_t first, uint64_t step) {
            "entries lost by recovery %llu\n",
            (unsigned long long)points, (unsigned long long)seed, (unsigned long long)recoveries,
            (unsigned long long)inner, (unsigned long long)lost);
+    printf("  in one run up to: %llu stores, %llu replacements, %llu evictions, %llu relocations, "
+           "%llu invalidations\n",
+           (unsigned long long)most[OMNI2_STAT_STORES],
+           (unsigned long long)most[OMNI2_STAT_REPLACEMENTS],
+           (unsigned long long)most[OMNI2_STAT_EVICTIONS],
+           (unsigned long long)most[OMNI2_STAT_RELOCATIONS],
+           (unsigned long long)most[OMNI2_STAT_INVALIDATIONS]);
+    int varied = most[OMNI2_STAT_EVICTIONS] > 0 && most[OMNI2_STAT_REPLACEMENTS] > 0 &&
+                 most[OMNI2_STAT_RELOCATIONS] > 0;
+    if (!varied) printf("  the work was too simple\n");
     int fine = report(*f);
-    return fine && lost == 0 && f->hits > points;
+    return fine && varied && lost == 0 && f->hits > points;
 }
 
 int main(int count, char **words) {

@@ -347,8 +347,10 @@ static inline void omni2_copy_out(void *to, const unsigned char *from, size_t co
 
 /* ---- 5. Geometry ----------------------------------------------------------------------------- */
 
+__extension__ typedef unsigned __int128 omni2_u128;
+
 static inline uint64_t omni2_mix(uint64_t a, uint64_t b) {
-    unsigned __int128 product = (unsigned __int128)a * b;
+    omni2_u128 product = (omni2_u128)a * b;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 

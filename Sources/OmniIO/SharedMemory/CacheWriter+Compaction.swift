@@ -21,7 +21,8 @@ extension CacheWriter {
             guard let window = window(around: start, units: units, sparing: spared),
                 window.entries <= Self.relocationsMax, window.unitsHeld <= Int(units)
             else { continue }
-            if moveAway(window) { return true }
+            // Only one is tried: moving changes which nodes there are.
+            return moveAway(window)
         }
         return false
     }
@@ -97,6 +98,8 @@ extension CacheWriter {
     /// The old extent is scrubbed and stays withheld.
     private func relocate(_ slot: UInt32) -> Bool {
         let found = descriptor(slot)
+        // A new stamp would bring an invalidated entry back to life.
+        guard !isInvalid(found) else { return false }
         let oldNode = slots[Int(slot)].node
         let units = allocator.count(of: oldNode)
         guard let node = allocator.allocate(units, owner: slot) else { return false }

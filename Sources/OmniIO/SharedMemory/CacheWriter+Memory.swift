@@ -54,22 +54,26 @@ extension CacheWriter {
             allocator.withdraw(
                 unit: UInt32(firstStep * Self.unitsPerStep),
                 count: UInt32((lastStep - firstStep) * Self.unitsPerStep), from: node)
-            for step in firstStep..<lastStep {
-                giveBack(step)
-            }
+            // After a refusal the list of free extents is no longer what it was.
+            guard giveBack(firstStep..<lastStep) else { return }
         }
     }
 
-    private func giveBack(_ step: Int) {
-        let offset = Int(geometry.value_offset) + step * Self.stepBytes
-        do throws(SystemError) {
-            try segment.release(offset: offset, count: Self.stepBytes)
+    /// False if the kernel refused; what it kept is ours to use again.
+    private func giveBack(_ steps: Range<Int>) -> Bool {
+        for step in steps {
+            let offset = Int(geometry.value_offset) + step * Self.stepBytes
+            do throws(SystemError) {
+                try segment.release(offset: offset, count: Self.stepBytes)
+            } catch {
+                allocator.add(
+                    unit: UInt32(step * Self.unitsPerStep),
+                    count: UInt32((steps.upperBound - step) * Self.unitsPerStep))
+                return false
+            }
             reservedSteps[step] = false
             stepsReserved -= 1
-        } catch {
-            // The kernel keeps the pages; we keep using them.
-            allocator.add(
-                unit: UInt32(step * Self.unitsPerStep), count: UInt32(Self.unitsPerStep))
         }
+        return true
     }
 }

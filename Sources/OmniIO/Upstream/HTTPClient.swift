@@ -45,6 +45,8 @@ public final class HTTPClient {
     private var isRunning = false
     private var isClosed = false
     public private(set) var statistics = Statistics()
+    /// Requests under way, those whose rest is being discarded included.
+    public var transfersCount: Int { transfers.count }
 
     public init(io: any IO, settings: Settings = Settings()) throws(SystemError) {
         self.io = io

@@ -21,7 +21,7 @@ struct CoordinatorSettings: Sendable, Equatable {
     /// Notices of the store within so long become one reading of the registry.
     var debounce: Duration = .milliseconds(5)
     /// What is to be written within so long becomes one batch.
-    var writeDelay: Duration = .milliseconds(20)
+    var writeDelay: Duration = .milliseconds(1)
     /// How long after a failed statement the store is tried again unless it reports ready before.
     var storeRetry: Duration = .seconds(5)
     /// How long the end of a session may take.

@@ -124,7 +124,7 @@ struct HTTPClientTests {
                     .init("GET", server.url), until: io.now + .milliseconds(100))
             }
             // The connection was closed, so the server's wait for more has ended.
-            for _ in 0..<50 where server.closedConnections == 0 {
+            for _ in 0..<500 where server.closedConnections == 0 {
                 await io.sleep(until: io.now + .milliseconds(10))
             }
             #expect(server.closedConnections == 1)
@@ -405,8 +405,10 @@ struct HTTPClientTests {
             for _ in 0..<3 {
                 let response = try await client.send(
                     .init("GET", server.url), until: io.now + .seconds(5))
-                response.discard(until: io.now + .seconds(2))
-                await io.sleep(until: io.now + .milliseconds(120))
+                response.discard(until: io.now + .seconds(20))
+                while client.transfersCount > 0 {
+                    await io.sleep(until: io.now + .milliseconds(5))
+                }
             }
             #expect(server.connections == 1)
         }

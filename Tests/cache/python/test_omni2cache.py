@@ -4,8 +4,9 @@ Environment: CACHE_TEST_WRITER is the program, OMNI2_CACHE_TOOL the omni2-cache 
 """
 
 import ctypes
-import hashlib
+import fcntl
 import json
+import mmap
 import os
 import random
 import socket
@@ -266,6 +267,37 @@ class RunningWriterTests(unittest.TestCase):
         for thread in threads:
             thread.join()
         self.assertEqual(problems, [])
+
+    def descriptors(self):
+        """What a WELCOME brings: the segment, and the area."""
+        import struct
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            connection.connect(self.writer.path)
+            connection.send(struct.pack("<QIIQQ", 0x4f4c4c4548324d4f, 1, 1, 2, 0))
+            _, descriptors, _, _ = socket.recv_fds(connection, 64, 2)
+        for descriptor in descriptors:
+            self.addCleanup(os.close, descriptor)
+        return descriptors
+
+    def test_segment_can_only_be_read(self):
+        segment, area = self.descriptors()
+        with self.assertRaises(PermissionError):
+            mmap.mmap(segment, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+        mapping = mmap.mmap(segment, 4096, prot=mmap.PROT_READ)
+        self.assertEqual(mapping[:8], b"OMNSHMC1")
+        mapping.close()
+        for attempt in (lambda: os.write(segment, b"x"), lambda: os.ftruncate(segment, 0),
+                        lambda: fcntl.fcntl(segment, 1033, 8),  # F_ADD_SEALS, F_SEAL_WRITE
+                        lambda: os.ftruncate(area, 0), lambda: os.ftruncate(area, 1 << 20)):
+            self.assertRaises(OSError, attempt)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs another user")
+    def test_another_user_cannot_open_it_for_writing(self):
+        segment, _ = self.descriptors()
+        program = f"import os; os.open('/proc/self/fd/{segment}', os.O_RDWR)"
+        done = subprocess.run(["/usr/bin/python3", "-c", program], pass_fds=[segment],
+                              user=65534, group=65534, extra_groups=[], capture_output=True)
+        self.assertIn(b"PermissionError", done.stderr)
 
     def test_no_descriptor_is_kept(self):
         before = len(os.listdir("/proc/self/fd"))

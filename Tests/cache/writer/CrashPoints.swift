@@ -18,7 +18,7 @@ struct CrashPoints {
 
     static var configuration: CacheConfiguration {
         var configuration = CacheConfiguration()
-        configuration.entriesMax = 24
+        configuration.entriesMax = 36
         configuration.bytesMax = 2 << 20
         configuration.serversMax = 2
         configuration.toolsMax = 20
@@ -66,7 +66,7 @@ struct CrashPoints {
         let sequence = board.nextSequence()
         let token = writer.beginFill(server: "s", tool: "t\(index % 16)")
         let now = BootClock.now()
-        let words = [8, 40, 700, 15000][Int(random.below(4))]
+        let words = [8, 700, 9000, 16000][Int(random.below(4))]
         let value = unsafe maker.make(
             sequence: sequence, key: index, expires: now.nanoseconds + 60_000_000_000,
             words: words)
