@@ -6,8 +6,13 @@
 #define _GNU_SOURCE
 #endif
 
-/* First, because liburing.h asks for X/Open names and the Glibc module was built without them. */
+/* Swift's Glibc module was read without X/Open names, which change the one member of fd_set: two
+ * modules that disagree about it cannot be imported together. */
+#include <features.h>
+#pragma push_macro("__USE_XOPEN")
+#undef __USE_XOPEN
 #include <sys/select.h>
+#pragma pop_macro("__USE_XOPEN")
 
 #include <errno.h>
 #include <liburing.h>

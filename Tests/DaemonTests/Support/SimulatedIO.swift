@@ -4,7 +4,9 @@ import OmniIO
 /// A kernel made of arrays: hot operations only, in one thread, with its moods drawn from a seed.
 ///
 /// `turn` does what a ring's turn does: the handler's end of turn, the submission, the completions.
-/// What the peers would read is in `peers[descriptor]`.
+/// What the peers would read is in `peers[descriptor]`. `@safe`: bytes of a send are read before the
+/// turn that completes it ends, as the contract of `IO` promises, and buffers live in `lent`.
+@safe
 final class SimulatedIO: IO {
     /// How badly the network behaves, in chances of 256.
     struct Moods {
@@ -21,8 +23,11 @@ final class SimulatedIO: IO {
         var isOpen = true
         var receiveToken: CompletionToken?
         var hasHungUp = false
+        /// Takes nothing for now.
+        var isStalled = false
     }
 
+    @safe
     private struct Send {
         let descriptor: Int32
         let bytes: UnsafeRawBufferPointer
@@ -56,7 +61,7 @@ final class SimulatedIO: IO {
         fired.reserveCapacity(256)
     }
 
-    deinit { for buffer in lent.values { unsafe buffer.deallocate() } }
+    deinit { for key in unsafe lent.keys { unsafe lent[key]?.deallocate() } }
 
     /// True with a chance of `chance` in 256.
     func happens(_ chance: Int) -> Bool { Int(random.next() & 255) < chance }
@@ -105,9 +110,9 @@ final class SimulatedIO: IO {
             peers[send.descriptor]?.hasHungUp = true
             return complete(send, -104)
         }
-        if happens(moods.fullSocket) {
+        if peer.isStalled || happens(moods.fullSocket) {
             if send.isNow { return complete(send, -11) }
-            return unsafe waiting.append(send)
+            return waiting.append(send)
         }
         var count = unsafe send.bytes.count
         if happens(moods.partialSend), count > 1 { count = pick(1..<count) }
@@ -129,7 +134,7 @@ final class SimulatedIO: IO {
                 completions.append(Completion(token: token, result: peer.hasHungUp ? -104 : -125))
             } else if !peer.arriving.isEmpty {
                 let count = pick(1..<peer.arriving.count + 1)
-                unsafe deliver(Array(peer.arriving.prefix(count)), token)
+                deliver(Array(peer.arriving.prefix(count)), token)
                 peers[descriptor]?.arriving.removeFirst(count)
             }
         }

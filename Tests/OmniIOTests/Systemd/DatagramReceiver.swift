@@ -80,7 +80,7 @@ func bindUnix(_ descriptor: Int32, _ path: String = "") -> Int32 {
     return unsafe address.withUnsafeBytes { bytes in
         let pointer = unsafe bytes.bindMemory(to: sockaddr.self).baseAddress!
         return unsafe bind(
-            descriptor, __CONST_SOCKADDR_ARG(__sockaddr__: pointer), socklen_t(bytes.count))
+            descriptor, pointer, socklen_t(bytes.count))
     }
 }
 
