@@ -1,5 +1,4 @@
 internal import CShims.Zlib
-internal import Glibc
 
 /// Compresses whole messages, each by itself: one is enough for all connections of a ring.
 ///
@@ -8,6 +7,8 @@ internal import Glibc
 @safe
 public final class Deflater {
     private let stream: UnsafeMutablePointer<z_stream>
+    /// ENOMEM; the C library's module is not imported for one number.
+    private static let noMemory: Int32 = 12
 
     /// `windowBits` 9…15. Takes about 256 KB at 15 bits, or throws ENOMEM.
     public init(windowBits: Int, level: Int32 = 3) throws(SystemError) {
@@ -19,7 +20,7 @@ public final class Deflater {
             Int32(MemoryLayout<z_stream>.size))
         guard status == Z_OK else {
             unsafe stream.deallocate()
-            throw SystemError("deflateInit2", ENOMEM)
+            throw SystemError("deflateInit2", Self.noMemory)
         }
     }
 

@@ -1,5 +1,4 @@
 internal import CShims.Zlib
-internal import Glibc
 
 /// Decompresses one message at a time, piece by piece.
 ///
@@ -16,6 +15,8 @@ public final class Inflater {
     }
 
     private let stream: UnsafeMutablePointer<z_stream>
+    /// ENOMEM; the C library's module is not imported for one number.
+    private static let noMemory: Int32 = 12
 
     /// Understands windows of any size. Takes about 48 KB, or throws ENOMEM.
     public init() throws(SystemError) {
@@ -25,7 +26,7 @@ public final class Inflater {
             stream, -15, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
         guard status == Z_OK else {
             unsafe stream.deallocate()
-            throw SystemError("inflateInit2", ENOMEM)
+            throw SystemError("inflateInit2", Self.noMemory)
         }
     }
 

@@ -58,7 +58,9 @@ struct FanoutSimulationTests {
         for _ in 0..<1000 {
             story.clients.append(Client(descriptor: fixture.connect()))
         }
-        for _ in 0..<60 {
+        for round in 0..<100 {
+            if round == 10 { stall(50, story, true) }
+            if round == 90 { stall(50, story, false) }
             for _ in 0..<fixture.io.pick(0..<4) {
                 fixture.publish(padding: fixture.io.pick(0..<900))
             }
@@ -82,6 +84,13 @@ struct FanoutSimulationTests {
             return true
         }
         return peer.hasHungUp || !peer.isOpen
+    }
+
+    /// Clients that read nothing while the log goes on and leaves them behind.
+    private func stall(_ count: Int, _ story: Story, _ isStalled: Bool) {
+        for client in story.clients.prefix(count) {
+            story.fixture.io.peers[client.descriptor]?.isStalled = isStalled
+        }
     }
 
     /// Answers of the connection's own have to find their place between the windows of the log.

@@ -23,6 +23,8 @@ final class SimulatedIO: IO {
         var isOpen = true
         var receiveToken: CompletionToken?
         var hasHungUp = false
+        /// Takes nothing for now.
+        var isStalled = false
     }
 
     @safe
@@ -46,7 +48,7 @@ final class SimulatedIO: IO {
     private var sends: [Send] = []
     private var waiting: [Send] = []
     private var completions: [Completion] = []
-    private var lent: [UInt16: UnsafeMutableRawBufferPointer] = unsafe [:]
+    private var lent: [UInt16: UnsafeMutableRawBufferPointer] = [:]
     private var nextBuffer: UInt16 = 0
     private var closed: [Int32] = []
 
@@ -59,7 +61,7 @@ final class SimulatedIO: IO {
         fired.reserveCapacity(256)
     }
 
-    deinit { for unsafe buffer in unsafe lent.values { unsafe buffer.deallocate() } }
+    deinit { for key in unsafe lent.keys { unsafe lent[key]?.deallocate() } }
 
     /// True with a chance of `chance` in 256.
     func happens(_ chance: Int) -> Bool { Int(random.next() & 255) < chance }
@@ -108,7 +110,7 @@ final class SimulatedIO: IO {
             peers[send.descriptor]?.hasHungUp = true
             return complete(send, -104)
         }
-        if happens(moods.fullSocket) {
+        if peer.isStalled || happens(moods.fullSocket) {
             if send.isNow { return complete(send, -11) }
             return waiting.append(send)
         }
