@@ -95,7 +95,7 @@ struct HouseBuilder {
     func imports() throws(StartError) -> ServerImport? {
         guard let path = configuration.mcp.importFile else { return nil }
         do throws(ServerImport.Problem) {
-            return try ServerImport(path: path, io: io)
+            return try ServerImport(path: path)
         } catch {
             throw .importFile(error)
         }
