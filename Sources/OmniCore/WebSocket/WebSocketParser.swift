@@ -79,7 +79,7 @@ public struct WebSocketParser: Hashable, Sendable {
             beginsFrame: !flags.contains(.beganPayload), endsFrame: remaining == 0,
             payload: payload)
         flags.insert(.beganPayload)
-        if remaining == 0 { flags = [] }
+        if remaining == 0 { flags = Flags(rawValue: 0) }
         return .piece(piece)
     }
 
@@ -108,7 +108,7 @@ public struct WebSocketParser: Hashable, Sendable {
         }
         guard available >= headerBytes else { return false }
 
-        var flags: Flags = [.insideFrame]
+        var flags = Flags.insideFrame
         if first & 0x80 != 0 { flags.insert(.final) }
         if first & 0x40 != 0 { flags.insert(.compressed) }
         if isMasked {

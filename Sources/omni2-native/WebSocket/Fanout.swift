@@ -202,7 +202,7 @@ final class Fanout {
         rows[slot].cursor = window.first
         rows[slot].flyingCount = window.count
         rows[slot].flyingBytes = unsafe UInt32(window.bytes.count)
-        rows[slot].flags.insert(window.usesCompressed ? [.aloft, .flightIsCompressed] : .aloft)
+        rows[slot].flags.insert(window.usesCompressed ? .compressedFlight : .aloft)
         unsafe io.sendNow(
             on: rows[slot].descriptor, window.bytes,
             token: HotKind.flight.token(rows[slot].generation, UInt32(slot)))
@@ -236,7 +236,7 @@ final class Fanout {
         else { return }
         statistics.flights += 1
         let wasCompressed = rows[slot].flags.contains(.flightIsCompressed)
-        rows[slot].flags.subtract([.aloft, .flightIsCompressed])
+        rows[slot].flags.subtract(.compressedFlight)
         let count = rows[slot].flyingCount
         if completion.result == Int32(bitPattern: rows[slot].flyingBytes) {
             statistics.deliveries += UInt64(count)

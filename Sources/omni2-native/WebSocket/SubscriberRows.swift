@@ -35,7 +35,9 @@ final class SubscriberRows {
         /// The flight in the air is from the compressed ring.
         static let flightIsCompressed = Flags(rawValue: 16)
 
-        static let busy: Flags = [.free, .aloft, .blocked]
+        /// Any of free, aloft and blocked: nothing can be delivered now.
+        static let busy = Flags(rawValue: 1 | 2 | 4)
+        static let compressedFlight = Flags(rawValue: 2 | 16)
     }
 
     let capacity: Int
