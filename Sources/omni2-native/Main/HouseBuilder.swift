@@ -20,7 +20,12 @@ struct HouseBuilder {
         self.limits = limits
         self.io = io
         clock = WallClock(io)
-        journal = Journal.standard(level: configuration.log.level, environment: environment)
+        journal = Journal.standard(
+            level: configuration.log.level, environment: environment,
+            limits: JournalLimits(
+                recordsMax: limits.journalRecordsMax, queueBytesMax: limits.journalBytesMax,
+                rateRecordsMax: limits.journalRateRecordsMax,
+                rateWindow: limits.journalRateWindow))
         manager = Self.manager(environment, Log(journal, service: .main))
         do throws(SystemError) {
             activated = try ActivatedSockets(environment)
