@@ -64,7 +64,7 @@ final class Fanout {
     /// Where the drain that could not be finished in one turn goes on.
     private var resumeSlot = 0
     private var turn: UInt64 = 0
-    private var drainTurn: UInt64 = 0
+    private var drainTurn = UInt64.max
     private var drainStart = MonotonicTime.zero
     private var pauseEnd: MonotonicTime?
 

@@ -57,7 +57,8 @@ final class WebSocketConversation: ConversationOpening {
     var slot: Int32 = -1
     /// Our deflate window, 0 without compression.
     let deflateBits: UInt8
-    private var isClosing = false
+    /// Our close frame is on its way, or was; a deadline ends it.
+    private(set) var isClosing = false
 
     /// How long the peer may take to answer our close frame.
     private static let closeTime = Duration.seconds(5)

@@ -388,14 +388,14 @@ final class WebSocketHub: WebSocketApplication {
         let stall = max(1, UInt32(clamping: settings.stallTime.components.seconds))
         for slot in peers.indices {
             let row = fanout.rows[slot]
-            if row.flags.contains(.free) { continue }
+            guard let peer = peers[slot], !peer.isClosing else { continue }
             if row.stalledSince != 0, second - row.stalledSince >= stall {
                 statistics.stalled += 1
-                peers[slot]?.giveUp(.tryAgainLater, "does not read")
+                peer.giveUp(.tryAgainLater, "does not read")
             } else if second - row.lastHeard >= stale {
-                peers[slot]?.close(.policyViolation, "silent for too long")
+                peer.close(.policyViolation, "silent for too long")
             } else if UInt32(slot) % interval == second % interval {
-                peers[slot]?.ping()
+                peer.ping()
             }
         }
         scheduleTick()

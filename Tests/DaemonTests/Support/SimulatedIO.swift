@@ -48,7 +48,7 @@ final class SimulatedIO: IO {
     private var sends: [Send] = []
     private var waiting: [Send] = []
     private var completions: [Completion] = []
-    private var lent: [UInt16: UnsafeMutableRawBufferPointer] = [:]
+    private var lent: [UInt16: UnsafeMutableRawBufferPointer] = unsafe [:]
     private var nextBuffer: UInt16 = 0
     private var closed: [Int32] = []
 
@@ -61,7 +61,9 @@ final class SimulatedIO: IO {
         fired.reserveCapacity(256)
     }
 
-    deinit { for key in unsafe lent.keys { unsafe lent[key]?.deallocate() } }
+    deinit {
+        for key in unsafe Array(lent.keys) { unsafe lent[key]?.deallocate() }
+    }
 
     /// True with a chance of `chance` in 256.
     func happens(_ chance: Int) -> Bool { Int(random.next() & 255) < chance }
