@@ -57,6 +57,8 @@ public final class RingIO: IO {
         armWake()
     }
 
+    deinit { offloading.stop() }
+
     // MARK: The turn
 
     /// One turn: flush, one system call that submits and waits, timers, completions in one batch.

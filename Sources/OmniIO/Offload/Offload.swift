@@ -23,7 +23,13 @@ final class Offload: Sendable {
         startThread()
     }
 
-    deinit { queue.withLock { $0.isStopping = true } }
+    deinit { close(arrival) }
+
+    /// Ends the thread when the work before is done; its ring is gone.
+    func stop() {
+        queue.withLock { $0.isStopping = true }
+        ring()
+    }
 
     func run<Value: Sendable>(_ work: @escaping @Sendable () -> Value) async -> Value {
         let executor = executor
@@ -37,7 +43,12 @@ final class Offload: Sendable {
 
     private func submit(_ work: @escaping @Sendable () -> Void) {
         queue.withLock { $0.work.append(work) }
+        ring()
+    }
+
+    private func ring() {
         var one: UInt64 = 1
+        // The counter is far from full: each count is a caller that waits.
         _ = unsafe write(arrival, &one, 8)
     }
 
@@ -54,14 +65,17 @@ final class Offload: Sendable {
             var count: UInt64 = 0
             let status = unsafe read(arrival, &count, 8)
             if status < 0 && errno == EINTR { continue }
-            let work = queue.withLock { $0.work.isEmpty ? nil : $0.work.removeFirst() }
-            work?()
+            let (work, isStopping) = queue.withLock { queue in
+                (queue.work.isEmpty ? nil : queue.work.removeFirst(), queue.isStopping)
+            }
+            if let work { work() } else if isStopping { return }
         }
     }
 }
 
 private func offloadMain(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let context = unsafe context else { return nil }
-    unsafe Unmanaged<Offload>.fromOpaque(context).takeUnretainedValue().loop()
+    // The thread holds the object until it ends.
+    unsafe Unmanaged<Offload>.fromOpaque(context).takeRetainedValue().loop()
     return nil
 }

@@ -162,7 +162,12 @@ final class PostgresServer: Sendable {
             "read line; "
             + asServer([binaries + "/pg_ctl", "-D", folder + "/data", "-m", "immediate", "stop"])
             .joined(separator: " ") + "; rm -rf \(folder)"
-        _ = try spawn(["/bin/sh", "-c", end], input: pair[0], output: nil)
+        // The watcher is nobody's child: swift-testing's exit tests wait for any child of this process
+        // and would look at a dead one of ours for ever.
+        let detached = "exec 3<&0; { exec <&3 3<&-; \(end); } &"
+        let shell = try spawn(["/bin/sh", "-c", detached], input: pair[0], output: nil)
+        var status: Int32 = 0
+        while unsafe waitpid(shell, &status, 0) < 0 && errno == EINTR {}
         return pair[1]
     }
 
