@@ -135,5 +135,5 @@ def test_a_server_that_is_gone_leaves_no_entries(kept, store, omni2cache):
     with omni2cache.Cache(str(one.runtime / "cache.sock")) as cache:
         assert cache.get("counting", "count", {"key": "a"})
         servers = one.servers()
-        assert one.request("DELETE", f"/mcp/servers/{servers['counting']['id']}").status_code < 300
+        assert one.request("DELETE", f"/api/v1/mcp/servers/{servers['counting']['id']}").status_code < 300
         eventually(lambda: cache.get("counting", "count", {"key": "a"}) is None)
