@@ -1,4 +1,7 @@
 """Fixtures of the acceptance tests: a daemon of one's own, and the neighbours it needs."""
+import importlib
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from omni.daemon import BINARY, Daemon
 from omni.databases import Postgres, Redis
-from omni.processes import is_alive
+from omni.processes import ROOT, is_alive
 from omni.servers import HTTPServer, make_repository
 
 LOG_TAIL = 120
@@ -137,3 +140,20 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def cache_tools(tmp_path_factory) -> Path:
+    """The C library and the command-line reader of the cache, built from the repository."""
+    out = tmp_path_factory.mktemp("omni2-cache")
+    subprocess.run(["make", "--no-print-directory", "-C", ROOT / "clients" / "c", f"OUT={out}"], check=True,
+                   capture_output=True)
+    return out
+
+
+@pytest.fixture(scope="session")
+def omni2cache(cache_tools: Path):
+    """The Python module, from the repository."""
+    os.environ["OMNI2_CACHE_LIBRARY"] = str(next(cache_tools.glob("libomni2cache.so.1*")))
+    sys.path.insert(0, str(ROOT / "clients" / "python"))
+    return importlib.import_module("omni2cache")

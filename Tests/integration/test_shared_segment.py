@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -18,13 +19,9 @@ HELLO_MAGIC, WELCOME_MAGIC, PROTOCOL, MAJOR = 0x4F4C4C4548324D4F, 0x454D4F434C45
 OK, SAME_USER = 0, 3
 
 
-@pytest.fixture(scope="session")
-def tool(tmp_path_factory) -> Path:
-    """The command-line reader, built from the repository."""
-    out = tmp_path_factory.mktemp("omni2-cache")
-    subprocess.run(["make", "--no-print-directory", "-C", ROOT / "clients" / "c", f"OUT={out}"], check=True,
-                   capture_output=True)
-    return out / "omni2-cache"
+@pytest.fixture
+def tool(cache_tools) -> Path:
+    return cache_tools / "omni2-cache"
 
 
 @pytest.fixture
@@ -103,6 +100,24 @@ def test_statistics_are_shown(shared, tool):
     one.call("counting", "count", {"key": "a"})
     got = read(tool, one, "stats")
     assert got.returncode == FOUND and got.stdout.strip()
+
+
+def test_an_installed_wheel_reads_in_three_lines(shared, tmp_path):
+    """As a user would: a wheel, an environment with nothing else in it, and the lines of the example."""
+    one = shared()
+    one.call("counting", "count", {"key": "a"})
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT / "clients" / "python"],
+                   check=True, capture_output=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-index", *tmp_path.glob("omni2cache-*.whl")], check=True,
+                   capture_output=True)
+    lines = ["from omni2cache import Cache", "cache = Cache()",
+             'print(cache.get("counting", "count", {"key": "a"}).decode())']
+    got = subprocess.run([python, "-I", "-c", "\n".join(lines)], capture_output=True, text=True, timeout=20,
+                         env={"OMNI2_CACHE_SOCKET": str(one.runtime / "cache.sock")})
+    assert got.returncode == 0, got.stderr
+    assert json.loads(got.stdout)["content"][0]["text"] == "a 1"
 
 
 def test_the_mapping_cannot_be_written(shared):

@@ -10,6 +10,8 @@ public enum EventType: String, Hashable, Sendable, CaseIterable {
     case userAction = "user_action"
     case systemHealth = "system_health"
     case componentHealth = "component_health"
+    case cacheStatistics = "cache_stats"
+    case cacheInvalidated = "cache_invalidated"
     case promptGuardViolation = "prompt_guard_violation"
     case promptGuardUserBlocked = "prompt_guard_user_blocked"
 
@@ -198,6 +200,14 @@ public struct EventCatalogue: Sendable {
                 type: .componentHealth, category: .system, label: "Component Health",
                 description: "The daemon lost or regained the database or Redis", icon: "🧩",
                 severities: [.info, .high], fields: [severity([.info, .high])]),
+            Entry(
+                type: .cacheStatistics, category: .system, label: "Cache Statistics",
+                description: "Hits, misses and size of the tool cache", icon: "🗃️",
+                severities: [.info], fields: []),
+            Entry(
+                type: .cacheInvalidated, category: .system, label: "Cache Invalidated",
+                description: "Cached results were ended before their time", icon: "🧹",
+                severities: [.info], fields: [mcpNames]),
         ]
     }
 

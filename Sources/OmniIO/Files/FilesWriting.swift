@@ -29,6 +29,27 @@ extension Files {
         if status != 0 { throw SystemError("link", code) }
     }
 
+    /// Writes a file anew: what was there stays until the new one is complete. Not flushed to the
+    /// disk, so it does not wait for one: after a power failure the file may be empty.
+    public static func replace(
+        _ path: String, _ content: [UInt8], mode: UInt32
+    ) throws(SystemError) {
+        let draft = path + ".new"
+        // A draft that was left behind may have another mode.
+        _ = unsafe unlink(draft)
+        let descriptor = unsafe omni2_open_create(
+            draft, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, mode)
+        guard descriptor >= 0 else { throw SystemError("open", descriptor) }
+        defer { close(descriptor) }
+        try writeAll(content, to: descriptor)
+        if unsafe rename(draft, path) != 0 { throw SystemError("rename", errno) }
+    }
+
+    /// A file that is not there is as good as removed.
+    public static func remove(_ path: String) throws(SystemError) {
+        if unsafe unlink(path) != 0, errno != ENOENT { throw SystemError("unlink", errno) }
+    }
+
     /// Makes a directory and those above it; one that is there already is fine.
     public static func makeDirectory(
         _ path: String, mode: UInt32 = 0o750
@@ -42,6 +63,13 @@ extension Files {
     }
 
     private static func write(_ content: [UInt8], to descriptor: Int32) throws(SystemError) {
+        try writeAll(content, to: descriptor)
+        if fsync(descriptor) != 0 { throw SystemError("fsync", errno) }
+    }
+
+    private static func writeAll(
+        _ content: [UInt8], to descriptor: Int32
+    ) throws(SystemError) {
         var offset = 0
         while offset < content.count {
             let count = unsafe content.withUnsafeBytes {
@@ -51,6 +79,5 @@ extension Files {
             if count < 0 { throw SystemError("write", errno) }
             offset += count
         }
-        if fsync(descriptor) != 0 { throw SystemError("fsync", errno) }
     }
 }

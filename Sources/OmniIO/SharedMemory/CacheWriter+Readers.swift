@@ -80,6 +80,20 @@ extension CacheWriter {
         return found
     }
 
+    /// One entry and a copy of its value, without using it: neither order nor counters change. Nil
+    /// where a lookup would miss.
+    public func entry(
+        _ key: CacheKey, at now: MonotonicTime
+    ) -> (facts: CacheEntry, value: [UInt8])? {
+        guard let slot = find(key), let facts = entry(slot, at: max(latest, now.nanoseconds)) else {
+            return nil
+        }
+        return (facts, unsafe [UInt8](bytes(descriptor(slot))))
+    }
+
+    /// Servers with entries or fills, also those whose entries have all gone.
+    public var serverNames: [String] { names.servers.compactMap { $0 } }
+
     private func entry(_ slot: UInt32, at now: UInt64) -> CacheEntry? {
         let found = descriptor(slot)
         guard !isInvalid(found), now < found.expires else { return nil }

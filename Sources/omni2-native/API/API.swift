@@ -90,8 +90,9 @@ final class API {
         if exchange.listener?.isLocal == true { return true }
         return exchange.request.withHead { head, bytes in
             // HTTP/1.0 may leave Host out; such a client is no browser.
-            head.authority.isEmpty || isOwnAddress(exchange, head.authority, bytes)
-                || hosts.allows(head.authority, in: bytes)
+            // The last asks the kernel, so it comes last.
+            head.authority.isEmpty || hosts.allows(head.authority, in: bytes)
+                || isOwnAddress(exchange, head.authority, bytes)
         }
     }
 

@@ -2,8 +2,8 @@ import OmniCore
 
 /// Which handler answers a path. Patterns are literal segments and `{name}`, which takes one.
 ///
-/// Looked up by a walk over a few dozen routes, grouped by their number of segments; what is hot
-/// (`/mcp`) comes first.
+/// A path without values is found as a whole; the others by a walk over a few dozen routes, grouped
+/// by their number of segments.
 struct Router {
     typealias Handler = (Call) -> Void
 
@@ -79,6 +79,8 @@ struct Router {
     }
 
     private var routes: [Int: [Route]] = [:]
+    /// Routes whose pattern is the path.
+    private var literal: [String: [Route]] = [:]
 
     mutating func on(
         _ method: HTTPMethod, _ pattern: String, _ access: Access = .administrator,
@@ -88,15 +90,21 @@ struct Router {
             text.hasPrefix("{")
                 ? Segment.value(String(text.dropFirst().dropLast())) : .literal(String(text))
         }
-        routes[segments.count, default: []].append(
-            Route(method: method, segments: segments, access: access, handler: handler))
+        let route = Route(method: method, segments: segments, access: access, handler: handler)
+        routes[segments.count, default: []].append(route)
+        if !pattern.contains("{") { literal[pattern, default: []].append(route) }
     }
 
     func match(_ request: HTTPRequest) -> Match {
-        let parts = Self.split(request.path)
-        var allowed: [String] = []
         // HEAD is GET without the body, which the exchange leaves out.
         let method = request.method == .head ? .get : request.method
+        if let route = literal[request.path]?.first(where: { $0.method == method }) {
+            return .found(access: route.access) { exchange, principal in
+                route.handler(Call(exchange, principal))
+            }
+        }
+        let parts = Self.split(request.path)
+        var allowed: [String] = []
         for route in routes[parts.count] ?? [] {
             guard let values = Self.values(of: route.segments, in: parts) else { continue }
             if route.method == method {

@@ -56,9 +56,17 @@ final class Access {
 
     /// RFC 6750 §2.1: the scheme in any case, one space or more, the token.
     static func bearerToken(_ request: HTTPRequest) -> String? {
-        guard let value = request.header("Authorization") else { return nil }
-        let parts = value.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
-        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-        return parts[1].filter { $0 != " " }.isEmpty ? nil : String(parts[1])
+        request.withHead { head, bytes in
+            // Every request comes by here, so it looks at bytes. The value has no blanks around it.
+            guard let value = head.value(of: "Authorization", in: bytes),
+                let space = bytes.firstOffset(
+                    of: UInt8(ascii: " "), from: value.offset, to: value.end),
+                bytes.equalsIgnoringCase(
+                    ByteRange(offset: value.offset, count: space - value.offset), "bearer")
+            else { return nil }
+            var start = space
+            while bytes[start] == UInt8(ascii: " ") { start += 1 }
+            return bytes.string(ByteRange(offset: start, count: value.end - start))
+        }
     }
 }

@@ -30,18 +30,27 @@ final class Cache {
         let isStale: Bool
     }
 
-    private let io: any IO
-    private let log: Log
-    private let settings: Configuration.Cache
-    private let shared: CacheWriter
-    private let personal: CacheWriter
+    let io: any IO
+    let log: Log
+    let settings: Configuration.Cache
+    let shared: CacheWriter
+    let personal: CacheWriter
+    private let origins: CacheOrigins
+    /// systemd keeps the segments for a successor, which continues them.
+    private let isKept: Bool
+    private let isContinued: Bool
+    /// Nil where warming is off.
+    let warmth: CacheWarmth?
     private let hasher = CacheKeyHasher()
     private var keyInput = CacheKeyInput()
     private var isStopped = false
-    /// Told when entries go because of an order or a change, not because of age.
-    var invalidated: (_ server: String?, _ tool: String?, _ count: Int) -> Void = { _, _, _ in }
+    /// Events for the dashboards.
+    var publish: (ServiceEvent) -> Void = { _ in }
 
-    init(io: any IO, settings: Configuration.Cache, log: Log) throws(SystemError) {
+    init(
+        io: any IO, settings: Configuration.Cache, segments: CacheSegments,
+        stateDirectory: String, log: Log
+    ) throws(SystemError) {
         self.io = io
         self.log = log
         self.settings = settings
@@ -51,8 +60,19 @@ final class Cache {
         configuration.valueBytesMax = settings.valueBytesMax
         configuration.ttl = settings.timeToLive
         configuration.staleness = settings.staleTime
-        shared = try CacheWriter(configuration: configuration, at: BootClock.now())
-        personal = try CacheWriter(configuration: configuration, at: BootClock.now())
+        let shared = try segments.open(.shared, configuration)
+        let personal = try segments.open(.personal, configuration)
+        self.shared = shared.writer
+        self.personal = personal.writer
+        isKept = shared.isStored && personal.isStored
+        isContinued = shared.isContinued || personal.isContinued
+        origins = CacheOrigins(
+            path: "\(stateDirectory)/cache-origins.json", isContinued: isContinued, log: log)
+        warmth =
+            settings.warmEntriesMax > 0
+            ? CacheWarmth(
+                path: "\(stateDirectory)/cache-warm.json", countMax: settings.warmEntriesMax,
+                log: log) : nil
     }
 
     /// For the access socket: what siblings may map.
@@ -70,10 +90,12 @@ final class Cache {
         io.spawn { await self.keepAlive() }
     }
 
-    /// The segment ends as planned: readers attach to the next one by themselves.
+    /// A segment that nobody keeps ends here, and its readers miss at once. One that systemd keeps
+    /// stays as it is: readers go on, and the successor continues it.
     func stop() {
         isStopped = true
-        shared.retire()
+        warmth?.save(mostUsed: shared.entries(limit: settings.entriesMax, at: BootClock.now()))
+        if !isKept { shared.retire() }
         let statistics = statistics
         log.info(
             "Tool Cache stopped",
@@ -83,15 +105,23 @@ final class Cache {
     /// Readers distrust a writer that was silent for 15 seconds; expired entries go in between.
     private func keepAlive() async {
         let beat = Duration.seconds(5)
+        let reportInterval = Duration.seconds(30)
         var lastSweep = io.now
+        var lastReport = io.now
         while !isStopped {
             await io.sleep(until: io.now + min(beat, settings.sweepInterval))
             if isStopped { return }
             let now = BootClock.now()
             shared.beat(at: now)
-            guard io.now - lastSweep >= settings.sweepInterval else { continue }
-            lastSweep = io.now
-            await sweep()
+            let mustSweep = io.now - lastSweep >= settings.sweepInterval
+            if mustSweep {
+                lastSweep = io.now
+                await sweep()
+            }
+            if mustSweep || io.now - lastReport >= reportInterval {
+                lastReport = io.now
+                publish(.cacheStatistics(statistics))
+            }
         }
     }
 
@@ -184,6 +214,36 @@ final class Cache {
 
     private func writer(of slot: Slot) -> CacheWriter { slot.isShared ? shared : personal }
 
+    // MARK: Servers come and go
+
+    /// What a server said before it went away may no longer hold. Entries of a predecessor stay if
+    /// the server is the one it knew.
+    func connected(_ server: LiveServer) {
+        let fingerprint = server.fingerprint
+        if !origins.isUnchanged(server.name, fingerprint) {
+            invalidate(server: server.name, because: "connected")
+        }
+        if isKept { origins.note(server.name, fingerprint) }
+    }
+
+    func listChanged(_ server: LiveServer) {
+        invalidate(server: server.name, because: "list changed")
+        if isKept { origins.note(server.name, server.fingerprint) }
+    }
+
+    func disappeared(_ server: String, because reason: String) {
+        invalidate(server: server, because: reason)
+        origins.forget(server)
+    }
+
+    /// All servers are known: a predecessor's entries of others must not be read any longer.
+    func keepOnly(_ servers: Set<String>) {
+        guard isContinued else { return }
+        for name in Set(shared.serverNames + personal.serverNames).subtracting(servers) {
+            disappeared(name, because: "not registered")
+        }
+    }
+
     // MARK: Invalidation
 
     @discardableResult
@@ -209,48 +269,11 @@ final class Cache {
         return count
     }
 
-    private func note(server: String?, tool: String?, _ count: Int, _ reason: String) {
-        if count > 0 {
-            log.info(
-                "cache invalidated",
-                fields: ["mcp": server, "tool": tool, "entries": count, "reason": reason])
-        }
-        invalidated(server, tool, count)
-    }
-
-    // MARK: Statistics
-
-    struct Statistics {
-        var size = 0
-        var sizeMax = 0
-        var hits: UInt64 = 0
-        var misses: UInt64 = 0
-        var evictions: UInt64 = 0
-        var expirations: UInt64 = 0
-        var invalidations: UInt64 = 0
-        var bytes = 0
-        var siblingHits: UInt64 = 0
-
-        /// In percent with two decimals; 0 before the first request.
-        var hitRate: Double {
-            let total = hits + misses
-            if total == 0 { return 0 }
-            return (Double(hits) / Double(total) * 10_000).rounded() / 100
-        }
-    }
-
-    var statistics: Statistics {
-        var sum = Statistics(sizeMax: settings.entriesMax)
-        for one in [shared.statistics, personal.statistics] {
-            sum.size += one.entries
-            sum.hits += one.hits
-            sum.misses += one.misses
-            sum.evictions += one.evictions
-            sum.expirations += one.expirations
-            sum.invalidations += one.invalidations
-            sum.bytes += one.bytesUsed
-            sum.siblingHits += one.readerHits
-        }
-        return sum
+    func note(server: String?, tool: String?, _ count: Int, _ reason: String) {
+        guard count > 0 else { return }
+        log.info(
+            "cache invalidated",
+            fields: ["mcp": server, "tool": tool, "entries": count, "reason": reason])
+        publish(.cacheInvalidated(server: server, tool: tool, entries: count, reason: reason))
     }
 }

@@ -97,6 +97,25 @@ extension ServiceEvent {
             ])
     }
 
+    static func cacheStatistics(_ statistics: Cache.Statistics) -> ServiceEvent {
+        var data = statistics.json
+        data["severity"] = .string(EventSeverity.info.rawValue)
+        return ServiceEvent("cache_stats", data: data)
+    }
+
+    /// Without a tool all of the server's entries, without a server all there were.
+    static func cacheInvalidated(
+        server: String?, tool: String?, entries: Int, reason: String
+    ) -> ServiceEvent {
+        ServiceEvent(
+            "cache_invalidated",
+            data: [
+                "mcp_name": JSONValue(server), "tool": JSONValue(tool),
+                "entries": JSONValue(entries), "reason": .string(reason),
+                "severity": .string(EventSeverity.info.rawValue),
+            ])
+    }
+
     /// `timestamp` in the same form as the event's own.
     static func autoDisabled(
         _ server: String, reason: String, failureCycles: Int, timestamp: String

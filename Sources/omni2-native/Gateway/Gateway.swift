@@ -60,19 +60,20 @@ final class Gateway {
     // MARK: Servers come and go
 
     private func serverChanged(_ change: Coordinator.ServerChange) {
+        // Servers that go because we do leave the cache to our successor.
+        if isStopped { return }
         switch change {
         case .available(let server):
-            // What it said before it went away may no longer hold.
-            cache.invalidate(server: server.name, because: "connected")
+            cache.connected(server)
         case .catalogueChanged(let server):
-            cache.invalidate(server: server.name, because: "list changed")
+            cache.listChanged(server)
         case .reloaded(let old, let new):
             caller.forget(old.id)
             cache.invalidate(server: old.name, because: "reloaded")
             if new.name != old.name { cache.invalidate(server: new.name, because: "reloaded") }
         case .unloaded(let server):
             caller.forget(server.id)
-            cache.invalidate(server: server.name, because: "unloaded")
+            cache.disappeared(server.name, because: "unloaded")
         case .unavailable, .circuitChanged: break
         }
         refreshCatalogue()

@@ -90,12 +90,12 @@ final class MCPEndpoint {
     }
 
     private func isAcceptable(_ call: Router.Call) -> Bool {
-        let type = call.request.header("Content-Type") ?? ""
-        guard type.lowercased().hasPrefix("application/json") else {
+        guard isJSON(call.request) else {
             call.fail(.unsupportedMediaType, "Content-Type must be application/json.")
             return false
         }
-        if let accept = call.request.header("Accept")?.lowercased(), !accept.contains("*/*"),
+        if !call.request.headerLists("application/json", in: "Accept"),
+            let accept = call.request.header("Accept")?.lowercased(), !accept.contains("*/*"),
             !accept.contains("application/json"), !accept.contains("application/*")
         {
             call.fail(.notAcceptable, "Accept must list application/json and text/event-stream.")
@@ -111,6 +111,17 @@ final class MCPEndpoint {
             return false
         }
         return true
+    }
+
+    private func isJSON(_ request: HTTPRequest) -> Bool {
+        request.withHead { head, bytes in
+            let wanted: StaticString = "application/json"
+            guard let type = head.value(of: "Content-Type", in: bytes),
+                type.count >= wanted.utf8CodeUnitCount
+            else { return false }
+            return bytes.equalsIgnoringCase(
+                ByteRange(offset: type.offset, count: wanted.utf8CodeUnitCount), wanted)
+        }
     }
 
     private func receive(_ message: RPCMessage, in bytes: RawSpan, _ call: Router.Call) {

@@ -37,6 +37,14 @@ final class ToolCaller {
         return .result(found.result, mark: CacheMark(found))
     }
 
+    /// Whether making the call now would put a shared result where there is none.
+    func wantsFilling(_ call: ToolCall) -> Bool {
+        guard let slot = slot(of: call), slot.isShared, inFlight[slot.key] == nil else {
+            return false
+        }
+        return cache.entry(slot.key) == nil
+    }
+
     /// Where the call's result belongs; nil when it must not be cached.
     private func slot(of call: ToolCall) -> Cache.Slot? {
         let policy = rules(of: call.server).policy(for: call.tool)
@@ -91,6 +99,11 @@ final class ToolCaller {
         inFlight[slot.key] = nil
         if case .result(let result, _) = outcome, isStorable(result) {
             cache.finish(fill, with: result)
+            if slot.isShared {
+                cache.warmth?.filled(
+                    slot.key,
+                    .init(server: slot.server, tool: slot.tool, arguments: call.arguments))
+            }
         }
         let told = fallback(outcome, slot)
         promise.fulfil(told)

@@ -60,6 +60,8 @@ extension Configuration {
         var timeToLive: Duration
         var staleTime: Duration
         var sweepInterval: Duration
+        /// Calls of the last run made again after a start; 0: none.
+        var warmEntriesMax: Int
         /// Where sibling processes ask for the segment; nil: nowhere.
         var socket: String?
         var socketGroup: String
@@ -87,6 +89,9 @@ extension Configuration {
             sweepInterval = read.span(
                 "SweepSec", .seconds(60), in: .milliseconds(100)...(.seconds(86_400)),
                 "How often expired results are removed.", .live)
+            warmEntriesMax = read.count(
+                "WarmEntries", 0, in: 0...10_000,
+                "Shared results made anew after a planned stop and start, the most used first.")
             socket = read.path(
                 "Socket", "\(directories.runtime)/cache.sock",
                 shown: "$RUNTIME_DIRECTORY/cache.sock",

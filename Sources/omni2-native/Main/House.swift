@@ -21,6 +21,7 @@ final class House {
     let cache: Cache
     let cacheDoor: CacheDoor?
     let gateway: Gateway
+    let warming: CacheWarming
     let api: API
     let mcpEndpoint: MCPEndpoint
     let imports: ServerImport?
@@ -51,6 +52,7 @@ final class House {
         cache = try build.cache()
         cacheDoor = try build.cacheDoor(cache)
         gateway = build.gateway(cache, coordinator)
+        warming = CacheWarming(gateway, cache, log: build.log(.cache))
         mcpEndpoint = MCPEndpoint(gateway, log: build.log(.gateway))
         api = try build.api()
         door = build.door(api, hub, journal)
@@ -116,6 +118,8 @@ final class House {
 
     private func serversLoaded() {
         readiness.hasLoadedServers = true
+        cache.keepOnly(Set(coordinator.registry.servers.map(\.name)))
+        warming.start()
         let statistics = coordinator.statistics
         log.info(
             "servers loaded",
@@ -206,6 +210,7 @@ final class House {
         log.info("stopping", id: .daemonStopping)
         tell { () throws(SystemError) in try manager.stopping(status: "stopping") }
         door.closeListeners()
+        warming.stop()
         gateway.stop()
         hub.stop()
         await door.drain(until: min(deadline, io.now + configuration.main.stopTimeout / 2))
@@ -234,6 +239,7 @@ final class House {
             before(state)
             self?.databaseChanged(state, databaseLog)
         }
+        cache.publish = { [unowned hub] in hub.publish($0) }
         hub.snapshot = { [unowned coordinator] access in
             .array(coordinator.registry.servers.filter { access.mayUse($0.name) }.map(\.snapshot))
         }
@@ -271,7 +277,7 @@ final class House {
         let events = EventRoutes(
             hub: hub, coordinator: coordinator, webSockets: build.webSockets,
             settings: configuration.webSocket)
-        let cached = CacheRoutes(cache: cache)
+        let cached = CacheRoutes(cache: cache, clock: clock)
         api.add { router in
             health.add(to: &router)
             mcpEndpoint.add(to: &router)

@@ -175,7 +175,12 @@ struct HouseBuilder {
 
     func cache() throws(StartError) -> Cache {
         do throws(SystemError) {
-            return try Cache(io: io, settings: configuration.cache, log: log(.cache))
+            let segments = CacheSegments(
+                manager: manager, activated: activated, log: log(.cache))
+            segments.dropUnknown(besides: Listeners.activatedNames + ["cache"])
+            return try Cache(
+                io: io, settings: configuration.cache, segments: segments,
+                stateDirectory: configuration.directories.state, log: log(.cache))
         } catch {
             throw .system(error)
         }

@@ -85,12 +85,16 @@ class Daemon:
 
     # Life
 
-    def start(self, ready: bool = True) -> "Daemon":
-        """Returns when the daemon is live and, unless told otherwise, ready: it answers before it is."""
+    def start(self, ready: bool = True, starter: tuple[list, dict] = ([], {})) -> "Daemon":
+        """Returns when the daemon is live and, unless told otherwise, ready: it answers before it is.
+
+        `starter` comes before the command, with options of its own (see DescriptorStore).
+        """
         self.file.write_text(ini(self.configuration))
         self.was_killed = False
-        self.child = Child([BINARY, "--config", self.file], self.log, env=self.environment,
-                           cwd=self.directory)
+        words, options = starter
+        self.child = Child([*words, BINARY, "--config", self.file], self.log, env=self.environment,
+                           cwd=self.directory, **options)
         eventually(self.is_live, 15, "/health/live answers")
         if ready:
             eventually(self.is_ready, 20, "ready")
