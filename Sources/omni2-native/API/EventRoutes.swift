@@ -46,7 +46,8 @@ struct EventRoutes {
         _ call: Router.Call, to application: any WebSocketApplication, address: String?
     ) {
         let policy = settings.compresses ? PerMessageDeflate.Policy() : nil
-        let checked = call.request.withHead { head, bytes -> Result<WebSocketHandshake, any Error> in
+        let checked = call.request.withHead {
+            head, bytes -> Result<WebSocketHandshake, any Error> in
             do throws(WebSocketHandshakeError) {
                 return .success(
                     try WebSocketHandshake.check(

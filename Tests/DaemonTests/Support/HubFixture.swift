@@ -64,7 +64,8 @@ final class HubFixture {
     /// An event for everyone, `{"seq":…,"type":"note",…}` of about `count` bytes.
     @discardableResult
     func publish(padding count: Int = 0) -> UInt64? {
-        let text = #"{"type":"note","seq":\#(hub.lastSequence + 1),"pad":""#
+        let text =
+            #"{"type":"note","seq":\#(hub.lastSequence + 1),"pad":""#
             + String(repeating: "x", count: count) + #""}"#
         return Array(text.utf8).withRawSpan { hub.publish($0, facts: Self.facts) }
     }
