@@ -212,10 +212,14 @@ static int report(struct findings sum) {
 }
 
 /* Readers must get on while the writer stands still in the middle of whatever it did. */
-static int readers_progress(pid_t writer) {
+static int readers_progress(pid_t writer, const pid_t *readers, uint64_t *resume_at) {
     uint64_t before[READERS];
     int fine = 1;
     kill(writer, SIGSTOP);
+    for (int i = 0; i < READERS; i++) {
+        kill(readers[i], SIGCONT); /* those we had stopped ourselves */
+        resume_at[i] = 0;
+    }
     for (int i = 0; i < READERS; i++) before[i] = findings[i].gets;
     for (int wait = 0; wait < 100; wait++) {
         usleep(50000);
@@ -250,7 +254,7 @@ static int run_kills(char *program, unsigned kills, unsigned seconds) {
     usleep(200000);
     while (done < kills && omni2_monotonic_ms() < end) {
         usleep((useconds_t)(1000 + next_random(&state) % 12000));
-        if (done % 500 == 250) progress += readers_progress(writer);
+        if (done % 500 == 250) progress += readers_progress(writer, readers, resume_at);
         int chosen = (int)(next_random(&state) % READERS);
         if (next_random(&state) % 4 == 0 && resume_at[chosen] == 0) {
             kill(readers[chosen], SIGSTOP);

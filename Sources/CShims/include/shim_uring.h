@@ -6,8 +6,8 @@
 #define _GNU_SOURCE
 #endif
 
-/* Swift's Glibc module was read without X/Open names, which change the one member of fd_set: two
- * modules that disagree about it cannot be imported together. */
+/* fd_set has other member names under X/Open, and the Glibc module was built without: the compiler
+ * refuses to see both. Nobody here uses them. */
 #include <features.h>
 #pragma push_macro("__USE_XOPEN")
 #undef __USE_XOPEN

@@ -87,7 +87,7 @@ final class API {
 
     /// Clients of the Unix socket name no host that means anything.
     private func isForUs(_ exchange: HTTPExchange) -> Bool {
-        if exchange.listener?.audience == .local { return true }
+        if exchange.listener?.isLocal == true { return true }
         return exchange.request.withHead { head, bytes in
             // HTTP/1.0 may leave Host out; such a client is no browser.
             head.authority.isEmpty || isOwnAddress(exchange, head.authority, bytes)

@@ -35,7 +35,9 @@ struct ServerBody {
             configuration.status = try Self.choice("status", value, ["active", "inactive"])
         }
         if let value = body["enabled"] {
-            guard let flag = value.bool else { throw Problem(message: "enabled must be true or false") }
+            guard let flag = value.bool else {
+                throw Problem(message: "enabled must be true or false")
+            }
             configuration.status = flag ? "active" : "inactive"
         }
         if let value = body["protocol"] {
@@ -129,7 +131,8 @@ struct ServerBody {
         }
     }
 
-    private static func stdio(_ command: JSONValue, _ body: JSONValue) throws(Problem) -> JSONValue {
+    private static func stdio(_ command: JSONValue, _ body: JSONValue) throws(Problem) -> JSONValue
+    {
         guard let path = command.string, !path.isEmpty else {
             throw Problem(message: "command must be a text")
         }

@@ -245,7 +245,8 @@ extension Coordinator.Report {
     var json: JSONValue {
         guard isHealthy else {
             return [
-                "healthy": false, "error": JSONValue(error), "last_check": Timestamp.json(lastCheck),
+                "healthy": false, "error": JSONValue(error),
+                "last_check": Timestamp.json(lastCheck),
                 "circuit_state": .string(circuitState),
                 "retry_after_seconds": retryAfterSeconds.map { JSONValue($0) } ?? .null,
             ]

@@ -112,7 +112,8 @@ struct ToolRoutes {
         let item = server.upstream?.catalogue.tools.first { $0.name == tool }
         if item == nil, server.phase == .up {
             return answer(
-                call, .notFound, name, tool, error: "\(name) has no tool named \(tool.prefix(100)).")
+                call, .notFound, name, tool, error: "\(name) has no tool named \(tool.prefix(100))."
+            )
         }
         let request = ToolCall(
             server: server, tool: tool,

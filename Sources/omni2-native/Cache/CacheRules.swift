@@ -93,6 +93,7 @@ struct CacheRules: Equatable {
         if let text = value.string, let span = ConfigurationText.timeSpan(text), span > .zero {
             return span
         }
-        throw Problem(description: "omni2.ttl must be seconds or a time span such as 5min, not \(value)")
+        throw Problem(
+            description: "omni2.ttl must be seconds or a time span such as 5min, not \(value)")
     }
 }

@@ -97,7 +97,8 @@ final class HTTPConversation: ConversationOpening {
             }
         } else if let reading {
             let what = reading.hasHead ? "body" : "head"
-            refuse(.requestTimeout, "The \(what) of the request did not arrive in time.", connection)
+            refuse(
+                .requestTimeout, "The \(what) of the request did not arrive in time.", connection)
         } else {
             connection.finish()
         }

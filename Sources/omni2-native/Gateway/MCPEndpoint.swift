@@ -26,8 +26,9 @@ final class MCPEndpoint {
     // MARK: GET and DELETE
 
     private func get(_ call: Router.Call) {
-        guard call.request.headerLists("text/event-stream", in: "Accept")
-            || call.request.header("Accept")?.contains("text/event-stream") == true
+        guard
+            call.request.headerLists("text/event-stream", in: "Accept")
+                || call.request.header("Accept")?.contains("text/event-stream") == true
         else {
             return call.fail(.notAcceptable, "Accept must list text/event-stream.")
         }

@@ -176,8 +176,14 @@ final class MCPExchange {
 
     private func start(_ toolCall: ToolCall) {
         let deadline = io.now + gateway.callTime(of: toolCall.server)
-        session.calls[id] = { [weak self] in self?.isCancelled = true }
-        io.spawn {
+        let cancellation = UpstreamCancellation()
+        var toolCall = toolCall
+        toolCall.cancellation = cancellation
+        session.calls[id] = { [weak self] in
+            self?.isCancelled = true
+            cancellation.cancel("the client cancelled the request")
+        }
+        io.spawn { [toolCall] in
             let outcome = await self.gateway.caller.call(toolCall, until: deadline)
             self.finish(outcome, toolCall)
         }

@@ -16,12 +16,10 @@ final class ServerImport {
 
     let path: String
     let configurations: [ServerConfiguration]
-    private let done: Promise<Bool>
     private static let bytesMax = 8 << 20
 
-    init(path: String, io: any IO) throws(Problem) {
+    init(path: String) throws(Problem) {
         self.path = path
-        done = Promise(io)
         configurations = try Self.read(path)
     }
 
@@ -122,7 +120,6 @@ final class ServerImport {
 
     /// Inserts what is new, changes what differs. What cannot be written is said and skipped.
     func apply(to store: any Store, _ log: Log) async {
-        defer { done.fulfil(true) }
         do throws(StoreError) {
             let rows = try await store.servers()
             var counts = (added: 0, changed: 0)
@@ -148,6 +145,4 @@ final class ServerImport {
                 fields: ["file": path, "error": "\(error)"])
         }
     }
-
-    func applied(until deadline: MonotonicTime) async { _ = await done.value(until: deadline) }
 }

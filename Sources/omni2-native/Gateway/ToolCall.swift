@@ -16,6 +16,8 @@ struct ToolCall {
     let requestID: String
     /// The server's progress notifications, as raw params.
     var progress: (([UInt8]) -> Void)?
+    /// How the caller takes the call back.
+    var cancellation: UpstreamCancellation?
 }
 
 /// How a call ended. Every call ends in one of these, within its deadline.

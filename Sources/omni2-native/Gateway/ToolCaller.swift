@@ -76,7 +76,9 @@ final class ToolCaller {
     /// Always ends, at `deadline` at the latest.
     func call(_ call: ToolCall, until deadline: MonotonicTime) async -> ToolOutcome {
         statistics.calls += 1
-        guard let slot = slot(of: call) else { return await ask(call, until: deadline) }
+        guard let slot = slot(of: call) else {
+            return await ask(call, until: deadline, call.cancellation)
+        }
         if let leader = inFlight[slot.key] {
             statistics.coalesced += 1
             return await leader.value(until: deadline) ?? .failed("timed out: \(call.tool)")
@@ -84,7 +86,8 @@ final class ToolCaller {
         let promise = Promise<ToolOutcome>(io)
         inFlight[slot.key] = promise
         let fill = cache.beginFill(slot)
-        let outcome = await ask(call, until: deadline)
+        // Not to be taken back by one caller: others may wait for it, and its result is kept.
+        let outcome = await ask(call, until: deadline, nil)
         inFlight[slot.key] = nil
         if case .result(let result, _) = outcome, isStorable(result) {
             cache.finish(fill, with: result)
@@ -115,7 +118,9 @@ final class ToolCaller {
     }
 
     /// The upstream itself, when its circuit lets the call pass.
-    private func ask(_ call: ToolCall, until deadline: MonotonicTime) async -> ToolOutcome {
+    private func ask(
+        _ call: ToolCall, until deadline: MonotonicTime, _ cancellation: UpstreamCancellation?
+    ) async -> ToolOutcome {
         let breaker = coordinator.breaker
         let pass: CircuitBreaker.Pass
         switch breaker.admit(call.server.id) {
@@ -130,7 +135,7 @@ final class ToolCaller {
         do throws(UpstreamError) {
             let result = try await upstream.callTool(
                 call.tool, argumentsJSON: call.arguments, meta: call.meta, until: deadline,
-                progress: call.progress)
+                progress: call.progress, cancellation: cancellation)
             coordinator.callSucceeded(pass)
             return .result(result, mark: nil)
         } catch {

@@ -24,6 +24,8 @@ final class House {
     let api: API
     let mcpEndpoint: MCPEndpoint
     let imports: ServerImport?
+    /// The database was not there at the start: import when it comes.
+    private var importIsDue = false
     /// Where signals arrive; set before `live`.
     var signalDescriptor: Int32 = -1
     /// The stop is complete: the loop may end.
@@ -89,29 +91,18 @@ final class House {
             await io.sleep(until: io.now + .milliseconds(5))
             if case .unavailable = store.state { break }
         }
-        guard store.state != .ready else { return importServers() }
+        if store.state == .ready {
+            await imports?.apply(to: store, log)
+            return
+        }
         log.warning(
             "the database is not there yet, serving what does not need it",
             fields: ["engine": store.engine])
-        io.spawn { self.importWhenReady() }
-    }
-
-    private func importServers() {
-        guard let imports else { return }
-        io.spawn { await imports.apply(to: self.store, self.log) }
-    }
-
-    private func importWhenReady() {
-        let before = store.stateChanged
-        store.stateChanged = { [weak self] state in
-            before(state)
-            if state == .ready { self?.importServers() }
-        }
+        importIsDue = true
     }
 
     private func loadServers() async {
         if store.state == .ready {
-            if let imports { await imports.applied(until: io.now + Self.loadTime) }
             _ = await coordinator.firstLoadsEnded(until: io.now + Self.loadTime)
         } else {
             io.spawn {
@@ -254,6 +245,9 @@ final class House {
         case .ready:
             readiness.database = .ready(engine: store.engine)
             log.info("database connected", id: .databaseConnected, fields: ["engine": store.engine])
+            guard importIsDue, let imports else { return }
+            importIsDue = false
+            io.spawn { await imports.apply(to: self.store, self.log) }
         case .unavailable(let reason, _):
             if case .unavailable = readiness.database { return }
             readiness.database = .unavailable(engine: store.engine, reason: reason)

@@ -20,7 +20,12 @@ struct HouseBuilder {
         self.limits = limits
         self.io = io
         clock = WallClock(io)
-        journal = Journal.standard(level: configuration.log.level, environment: environment)
+        journal = Journal.standard(
+            level: configuration.log.level, environment: environment,
+            limits: JournalLimits(
+                recordsMax: limits.journalRecordsMax, queueBytesMax: limits.journalBytesMax,
+                rateRecordsMax: limits.journalRateRecordsMax,
+                rateWindow: limits.journalRateWindow))
         manager = Self.manager(environment, Log(journal, service: .main))
         do throws(SystemError) {
             activated = try ActivatedSockets(environment)
@@ -95,7 +100,7 @@ struct HouseBuilder {
     func imports() throws(StartError) -> ServerImport? {
         guard let path = configuration.mcp.importFile else { return nil }
         do throws(ServerImport.Problem) {
-            return try ServerImport(path: path, io: io)
+            return try ServerImport(path: path)
         } catch {
             throw .importFile(error)
         }

@@ -2,7 +2,7 @@ import OmniIO
 
 /// The sockets of the daemon: those systemd passed, or else its own.
 enum Listeners {
-    /// Names of `FileDescriptorName=` in `omni2-native.socket`.
+    /// Names of `FileDescriptorName=` in `omni2-native.socket` and `omni2-native-admin.socket`.
     static let activatedNames = ["http", "admin"]
 
     static func open(
@@ -21,7 +21,9 @@ enum Listeners {
         guard case .listener = passed.kind,
             let address = Sockets.localAddress(of: passed.descriptor)
         else { return nil }
-        return Listener(descriptor: passed.descriptor, address: address, isActivated: true)
+        return Listener(
+            descriptor: passed.descriptor, address: address, isActivated: true,
+            audience: passed.name == "admin" && address.isPath ? .administrators : nil)
     }
 
     private static func bind(_ text: String, _ backlog: Int) throws(StartError) -> Listener {

@@ -4,10 +4,8 @@ import Testing
 
 @testable import omni2_native
 
-/// Servers as they are installed from PyPI. Left out where `tools/setup` has not installed them.
-@Suite(
-    "Upstream with real servers", .serialized,
-    .enabled(if: UpstreamFixture.realServers != nil))
+/// Servers as they are installed from PyPI by `tools/setup test`.
+@Suite("Upstream with real servers", .serialized)
 struct RealUpstreamTests {
     /// Several seconds go into the imports of a Python server, more on a busy machine.
     private static let patient: UpstreamDeadlines = {
@@ -17,7 +15,12 @@ struct RealUpstreamTests {
         return deadlines
     }()
 
-    private let bin = UpstreamFixture.realServers ?? ""
+    private let bin: String
+
+    init() throws {
+        bin = try #require(
+            UpstreamFixture.realServers, "no servers to test with: run `tools/setup test`")
+    }
 
     @Test func mcpServerTimeAndGitAnswerAsChildren() async throws {
         let bin = bin

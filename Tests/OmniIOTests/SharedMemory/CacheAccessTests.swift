@@ -1,7 +1,7 @@
-import Glibc
 import CShims.Cache
 import CShims.Linux
 import CacheTestSupport
+import Glibc
 import Omni2Cache
 import OmniCore
 import Testing

@@ -1,6 +1,6 @@
-import Glibc
 import CShims.Cache
 import CShims.Linux
+import Glibc
 import Omni2Cache
 import OmniCore
 import Testing

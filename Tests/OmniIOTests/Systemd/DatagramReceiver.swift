@@ -79,8 +79,7 @@ func bindUnix(_ descriptor: Int32, _ path: String = "") -> Int32 {
     if !path.isEmpty { address.append(0) }
     return unsafe address.withUnsafeBytes { bytes in
         let pointer = unsafe bytes.bindMemory(to: sockaddr.self).baseAddress!
-        return unsafe bind(
-            descriptor, pointer, socklen_t(bytes.count))
+        return unsafe bind(descriptor, pointer, socklen_t(bytes.count))
     }
 }
 

@@ -29,7 +29,8 @@ struct CrashPoints {
     mutating func work() -> Never {
         let writer = openOrRecover(configuration: Self.configuration)
         crashAfter(stores)
-        steps(writer, count: 60)
+        fragment(writer)
+        steps(writer, count: 50)
         crashAfter(.max)
         finish()
     }
@@ -61,12 +62,24 @@ struct CrashPoints {
         }
     }
 
+    /// Holes that are each a little too small, so that a value has to be moved aside.
+    private mutating func fragment(_ writer: CacheWriter) {
+        for index in 0..<16 as Range<UInt64> { put(writer, index, words: 16000) }
+        for index in stride(from: UInt64(0), to: 16, by: 2) {
+            writer.remove(key(index), at: BootClock.now())
+        }
+        put(writer, 20, words: 16384)
+    }
+
     private mutating func put(_ writer: CacheWriter) {
-        let index = random.below(40)
+        let words = [8, 700, 9000, 16000][Int(random.below(4))]
+        put(writer, random.below(40), words: words)
+    }
+
+    private mutating func put(_ writer: CacheWriter, _ index: UInt64, words: Int) {
         let sequence = board.nextSequence()
         let token = writer.beginFill(server: "s", tool: "t\(index % 16)")
         let now = BootClock.now()
-        let words = [8, 700, 9000, 16000][Int(random.below(4))]
         let value = unsafe maker.make(
             sequence: sequence, key: index, expires: now.nanoseconds + 60_000_000_000,
             words: words)
