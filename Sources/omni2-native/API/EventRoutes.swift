@@ -95,7 +95,8 @@ struct EventRoutes {
     private func stream(_ call: Router.Call) {
         let since = call.request.header("Last-Event-ID") ?? call.request.query("since")
         let isTaken = hub.streams.begin(
-            call.exchange, types: eventTypes(call), since: since.flatMap { UInt64($0) }, access: .all)
+            call.exchange, types: eventTypes(call), since: since.flatMap { UInt64($0) },
+            access: .all)
         guard !isTaken else { return }
         call.fail(
             .serviceUnavailable, "There are as many event streams as allowed.",
