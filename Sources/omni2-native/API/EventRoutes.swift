@@ -96,7 +96,7 @@ struct EventRoutes {
         let since = call.request.header("Last-Event-ID") ?? call.request.query("since")
         let isTaken = hub.streams.begin(
             call.exchange, types: eventTypes(call), since: since.flatMap { UInt64($0) },
-            access: .all)
+            access: call.principal.eventAccess)
         guard !isTaken else { return }
         call.fail(
             .serviceUnavailable, "There are as many event streams as allowed.",
