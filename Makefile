@@ -5,6 +5,7 @@
 #   make build     .build/release/omni2-native and .build/release/omni2ctl
 #   make deb       Debian packages in dist/
 #   make install   binaries, units, manual and the cache's C library below $(DESTDIR)
+#   make bench-fanout   one event to thousands of dashboards, beside the limit and peers
 #   make lint      formatting, as the tests check it
 
 SWIFT ?= swift
@@ -18,7 +19,7 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath \
 
 export SWIFT
 
-.PHONY: build run test check lint deb install setup
+.PHONY: build run test check lint deb install setup bench-fanout
 
 build: setup
 	$(SWIFT) build $(RELEASE)
@@ -37,6 +38,9 @@ test:
 check:
 	@tools/setup build
 	@tools/test --quick
+
+bench-fanout: build
+	@bench/fanout/run $(BENCH)
 
 lint:
 	$(SWIFT) format lint --strict -r Sources Tests Package.swift

@@ -58,12 +58,14 @@ struct EventRoutes {
         }
         switch checked {
         case .success(let handshake):
-            call.exchange.upgrade(
-                handshake.respond,
-                to: WebSocketConversation(
-                    application, principal: call.principal, shared: webSockets,
-                    deflate: handshake.deflate, address: address,
-                    lastSeen: call.request.query("since").flatMap { UInt64($0) } ?? .max))
+            let conversation = WebSocketConversation(
+                application, principal: call.principal, shared: webSockets,
+                deflate: handshake.deflate, address: address,
+                lastSeen: call.request.query("since").flatMap { UInt64($0) } ?? .max)
+            // Subscribed from the first moment: what `since` brings back is judged by it.
+            let types = eventTypes(call)
+            if !types.isEmpty { _ = conversation.subscriptions.add(types, [:]) }
+            call.exchange.upgrade(handshake.respond, to: conversation)
         case .failure(let error as WebSocketHandshakeError): refuse(error, call)
         case .failure: call.fail(.badRequest, "The handshake could not be read.")
         }
@@ -91,14 +93,18 @@ struct EventRoutes {
 
     /// `event_types` lists the types wanted; `Last-Event-ID` or `since` where to go on.
     private func stream(_ call: Router.Call) {
-        let types = (call.request.query("event_types") ?? "").split(separator: ",").map(String.init)
         let since = call.request.header("Last-Event-ID") ?? call.request.query("since")
         let isTaken = hub.streams.begin(
-            call.exchange, types: types, since: since.flatMap { UInt64($0) }, access: .all)
+            call.exchange, types: eventTypes(call), since: since.flatMap { UInt64($0) },
+            access: call.principal.eventAccess)
         guard !isTaken else { return }
         call.fail(
             .serviceUnavailable, "There are as many event streams as allowed.",
             headers: [.init(name: "Retry-After", value: "5")])
+    }
+
+    private func eventTypes(_ call: Router.Call) -> [String] {
+        (call.request.query("event_types") ?? "").split(separator: ",").map(String.init)
     }
 
     private func publish(_ call: Router.Call) {

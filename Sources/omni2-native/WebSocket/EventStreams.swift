@@ -10,12 +10,14 @@ final class EventStreams {
         let exchange: HTTPExchange
         var cursor: UInt64
         let classID: Int
+        let access: ServerAccess
         var isBlocked = false
 
-        init(_ exchange: HTTPExchange, cursor: UInt64, classID: Int) {
+        init(_ exchange: HTTPExchange, cursor: UInt64, classID: Int, access: ServerAccess) {
             self.exchange = exchange
             self.cursor = cursor
             self.classID = classID
+            self.access = access
         }
     }
 
@@ -27,9 +29,12 @@ final class EventStreams {
     private var seen: UInt64 = 0
     private var hasUnblocked = false
     /// `initial_status` for a stream that begins, or that lost its place.
-    private let status: (_ isResync: Bool) -> [UInt8]
+    private let status: (ServerAccess, _ isResync: Bool) -> [UInt8]
 
-    init(_ fanout: Fanout, streamsMax: Int, status: @escaping (_ isResync: Bool) -> [UInt8]) {
+    init(
+        _ fanout: Fanout, streamsMax: Int,
+        status: @escaping (ServerAccess, _ isResync: Bool) -> [UInt8]
+    ) {
         self.fanout = fanout
         self.streamsMax = streamsMax
         self.status = status
@@ -44,7 +49,7 @@ final class EventStreams {
         let filter = FilterClass(
             subscriptions: [EventSubscription(types: types)], servers: access)
         guard streams.count < streamsMax, let classID = fanout.join(filter) else { return false }
-        let stream = Stream(exchange, cursor: fanout.events.next, classID: classID)
+        let stream = Stream(exchange, cursor: fanout.events.next, classID: classID, access: access)
         let key = ObjectIdentifier(stream)
         streams[key] = stream
         exchange.abandoned = { [weak self] in self?.end(key) }
@@ -69,7 +74,9 @@ final class EventStreams {
             hasUnblocked = true
         } else {
             stream.exchange.stream(
-                status(since != nil).withRawSpan { Self.event(id: events.next - 1, $0) })
+                status(stream.access, since != nil).withRawSpan {
+                    Self.event(id: events.next - 1, $0)
+                })
         }
     }
 
@@ -91,7 +98,7 @@ final class EventStreams {
         if stream.cursor < events.oldest {
             stream.cursor = events.next
             stream.exchange.stream(
-                status(true).withRawSpan { Self.event(id: events.next - 1, $0) })
+                status(stream.access, true).withRawSpan { Self.event(id: events.next - 1, $0) })
         }
         var bytes: [UInt8] = []
         while bytes.count < Self.pendingBytesMax,

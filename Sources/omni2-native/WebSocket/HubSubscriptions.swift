@@ -26,6 +26,11 @@ struct HubSubscriptions {
     mutating func remove(_ id: String) { entries.removeAll { $0.id == id } }
 }
 
+extension Principal {
+    /// The servers whose events it may see. Closed to whoever no rule lets in.
+    var eventAccess: ServerAccess { isAdministrator ? .all : .none }
+}
+
 /// What a client of the hub asks for. Anything else is ignored, as the original does.
 enum HubAction {
     case ping

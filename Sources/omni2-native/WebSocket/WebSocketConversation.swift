@@ -49,7 +49,7 @@ final class WebSocketConversation: ConversationOpening {
     let address: String?
     private var arrival: Arrival?
     /// What the peer subscribed to; the hub's.
-    var subscriptions = HubSubscriptions(access: .all)
+    var subscriptions: HubSubscriptions
     private var session: WebSocketSession
     /// The last event the peer saw before it came back; `max` when it named none.
     let lastSeen: UInt64
@@ -75,6 +75,7 @@ final class WebSocketConversation: ConversationOpening {
         self.address = address
         self.lastSeen = lastSeen
         self.shared = shared
+        subscriptions = HubSubscriptions(access: principal.eventAccess)
         deflateBits = deflate?.serverWindowBits ?? 0
         session = WebSocketSession(allowsCompression: deflate != nil, limits: shared.limits)
     }

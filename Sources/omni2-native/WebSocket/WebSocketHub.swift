@@ -59,7 +59,7 @@ final class WebSocketHub: WebSocketApplication {
         let fanout = try Fanout(io: io, settings: settings.fanout, peers: self)
         fan = fanout
         streaming = EventStreams(fanout, streamsMax: settings.streamsMax) { [unowned self] in
-            initialStatus(.all, isResync: $0)
+            initialStatus($0, isResync: $1)
         }
     }
 

@@ -79,6 +79,49 @@ struct FanoutSimulationTests {
         judge(&story, seed)
     }
 
+    /// Ten thousand clients lose their connection and come back while events go on.
+    @Test func everyReturningClientEndsWithTheWholeSequence() throws {
+        let seed: UInt64 = 11
+        var moods = SimulatedIO.Moods()
+        moods.partialSend = 20
+        moods.fullSocket = 20
+        let fixture = try HubFixture(seed: seed, moods: moods) {
+            $0.fanout.subscribersMax = 15_000
+            $0.fanout.logEventsMax = 64
+        }
+        var story = Story(fixture: fixture, clients: [])
+        for _ in 0..<10_000 { story.clients.append(Client(descriptor: fixture.connect())) }
+        for round in 0..<10 {
+            for index in (round * 1000)..<((round + 1) * 1000) {
+                fixture.io.peers[story.clients[index].descriptor]?.hasHungUp = true
+            }
+            for _ in 0..<2 {
+                for _ in 0..<3 { fixture.publish(padding: 50) }
+                fixture.turn(after: .milliseconds(3))
+            }
+            // The first hundred of each thousand stay away for longer than the log reaches.
+            for index in story.clients.indices.prefix((round + 1) * 1000)
+            where hasEnded(story, index) && (round == 9 || index % 1000 >= 100) {
+                story.reconnect(index)
+            }
+        }
+        for _ in 0..<20 { fixture.publish() }
+        fixture.io.moods = .init()
+        fixture.turn(20, after: .milliseconds(10))
+        let next = fixture.hub.lastSequence + 1
+        var (resumed, resynced) = (0, 0)
+        for index in story.clients.indices {
+            story.read(index)
+            let client = story.clients[index]
+            #expect(client.reconnects == 1 && client.check.gaps.isEmpty, "client \(index)")
+            #expect(client.check.expected == next, "client \(index) is not complete")
+            if client.check.resyncs > 0 { resynced += 1 } else { resumed += 1 }
+        }
+        #expect(resumed > 8000)
+        #expect(resynced > 0 || fixture.hub.lastSequence <= 64)
+        #expect(fixture.hub.count == 10_000)
+    }
+
     private func hasEnded(_ story: Story, _ index: Int) -> Bool {
         guard let peer = story.fixture.io.peers[story.clients[index].descriptor] else {
             return true

@@ -16,6 +16,7 @@ final class HubFixture {
 
     init(
         seed: UInt64 = 1, moods: SimulatedIO.Moods = .init(), deflate: PerMessageDeflate? = nil,
+        role: Principal.Role = .superAdmin,
         adjust: (inout WebSocketHub.Settings) -> Void = { _ in }
     ) throws {
         let io = SimulatedIO(seed: seed, moods: moods)
@@ -32,7 +33,7 @@ final class HubFixture {
         let shared = WebSocketConversation.Shared(limits: WebSocketLimits())
         door.welcome = { [unowned self] _ in
             let conversation = WebSocketConversation(
-                hub, principal: Principal(id: "test", name: "test", role: .superAdmin),
+                hub, principal: Principal(id: "test", name: "test", role: role),
                 shared: shared, deflate: deflate, lastSeen: lastSeen)
             conversations.append(conversation)
             return conversation

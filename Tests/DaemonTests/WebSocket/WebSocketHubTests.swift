@@ -130,6 +130,20 @@ struct WebSocketHubTests {
         }
     }
 
+    @Test(arguments: [Principal.Role.superAdmin, .none])
+    func anEventAboutAServerReachesOnlyWhoMaySeeIt(_ role: Principal.Role) throws {
+        let fixture = try HubFixture(role: role)
+        let peer = fixture.connect()
+        fixture.turn(2)
+        let facts = EventFacts(type: "note", audience: .everyone, mcpName: "db")
+        Array(#"{"type":"note","mcp_name":"db"}"#.utf8).withRawSpan {
+            _ = fixture.hub.publish($0, facts: facts)
+        }
+        fixture.turn(2)
+        let isSeen = Self.texts(fixture, peer).contains { $0.contains("mcp_name") }
+        #expect(isSeen == (role == .superAdmin))
+    }
+
     @Test func nobodyTakesAllTheRoom() {
         var quota = ConnectionQuota(perIdentityMax: 2, perAddressMax: 3)
         quota.enter("a", "127.0.0.1")
