@@ -1,0 +1,82 @@
+import OmniCore
+
+/// What may be ordered of a registered server.
+enum ServerOrders {
+    @Sendable
+    static func remove(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
+        let server = try await RegisteredServer.named(invocation[argument: "NAME"], client)
+        return Reply(try await client.delete(server.path), "\(server.name) is removed.")
+    }
+
+    /// Also forgets the failures of one that the daemon disabled, so that it has all its chances.
+    @Sendable
+    static func enable(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
+        let server = try await RegisteredServer.named(invocation[argument: "NAME"], client)
+        if server.isEnabled {
+            return Reply(["success": true], "\(server.name) is enabled already.")
+        }
+        let json: JSONValue
+        if server.row["can_auto_enable"]?.bool == true {
+            json = try await client.post("\(server.circuitPath)/enable")
+        } else {
+            // The row keeps programs from enabling it, not an operator.
+            json = try await client.put(server.path, ["status": "active"])
+        }
+        return Reply(
+            json, "\(server.name) is enabled; omni2ctl mcp check tells whether it answers.")
+    }
+
+    @Sendable
+    static func disable(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
+        let server = try await RegisteredServer.named(invocation[argument: "NAME"], client)
+        if !server.isEnabled {
+            return Reply(["success": true], "\(server.name) is disabled already.")
+        }
+        let json = try await client.put(server.path, ["status": "inactive"])
+        return Reply(json, "\(server.name) is disabled.")
+    }
+
+    @Sendable
+    static func check(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
+        let server = try await RegisteredServer.named(invocation[argument: "NAME"], client)
+        guard server.isEnabled else { throw isDisabled(server) }
+        let json = try await client.post("\(server.path)/health-check")
+        let health = json["health_result"] ?? .null
+        var reply = Reply(json) { style in text(server.name, health, style) }
+        reply.isSuccess = health["healthy"]?.bool == true
+        return reply
+    }
+
+    private static func text(_ name: String, _ health: JSONValue, _ style: Style) -> String {
+        let circuit = Words.plain(health["circuit_state"])
+        guard health["healthy"]?.bool == true else {
+            let reason = Words.harmless(Words.plain(health["error"]))
+            let retry = health["retry_after_seconds"]?.int
+                .map { ", next attempt in \(Words.time(seconds: $0))" }
+            return "\(style.paint("●", .red)) \(name) is not well: \(reason)\n"
+                + "  circuit \(circuit)\(retry ?? "")\n"
+        }
+        let milliseconds = health["response_time_ms"]?.int.map { " in \($0) ms" } ?? ""
+        let count = Words.count(Int(health["tool_count"]?.int ?? 0), "tool")
+        return "\(style.paint("●", .green)) \(name) is healthy, answered\(milliseconds), "
+            + "\(count), circuit \(circuit)\n"
+    }
+
+    @Sendable
+    static func reload(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
+        guard let name = invocation.optional("NAME") else {
+            let json = try await client.post("/api/v1/mcp/tools/reload")
+            let count = Words.count(Int(json["count"]?.int ?? 0), "server")
+            return Reply(json, "Reloading \(count).")
+        }
+        let server = try await RegisteredServer.named(name, client)
+        guard server.isEnabled else { throw isDisabled(server) }
+        let path = "/api/v1/mcp/tools/reload?mcp_name=\(PercentText.encode(name))"
+        return Reply(try await client.post(path), "\(name) is being reloaded.")
+    }
+
+    static func isDisabled(_ server: RegisteredServer) -> Failure {
+        .failed(
+            "\(server.name) is disabled; omni2ctl mcp enable \(server.name) puts it into service")
+    }
+}

@@ -1,4 +1,0 @@
-@main
-enum Control {
-    static func main() {}
-}

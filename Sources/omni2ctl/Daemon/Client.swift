@@ -1,0 +1,112 @@
+import OmniCore
+import OmniIO
+
+/// Asks the daemon and reads what it answers.
+final class Client {
+    struct Answer {
+        let status: Int
+        let json: JSONValue
+
+        var isSuccess: Bool { (200...299).contains(status) }
+        /// The daemon's own sentence about a refusal.
+        var reason: String {
+            json["message"]?.string ?? json["error"]?.string ?? json["reason"]?.string
+                ?? "it answered with status \(status)"
+        }
+    }
+
+    private static let bytesMax = 64 << 20
+    private static let valuesMax = 1 << 22
+    /// Longer than any call may take: `timeout_seconds` of a server is at most 300.
+    private static let patience = Duration.seconds(330)
+
+    private let http: HTTPClient
+    private let io: any IO
+    private let door: Door
+
+    init(io: any IO, door: Door) throws(SystemError) {
+        var settings = HTTPClient.Settings()
+        settings.userAgent = "omni2ctl/\(Main.version)"
+        http = try HTTPClient(io: io, settings: settings)
+        self.io = io
+        self.door = door
+    }
+
+    func close() { http.close() }
+
+    /// Anything but success is thrown as the daemon put it.
+    func get(_ path: String) async throws(Failure) -> JSONValue {
+        try Self.accepted(try await ask("GET", path))
+    }
+
+    func post(_ path: String, _ body: JSONValue? = nil) async throws(Failure) -> JSONValue {
+        try Self.accepted(try await ask("POST", path, body))
+    }
+
+    func put(_ path: String, _ body: JSONValue) async throws(Failure) -> JSONValue {
+        try Self.accepted(try await ask("PUT", path, body))
+    }
+
+    func delete(_ path: String) async throws(Failure) -> JSONValue {
+        try Self.accepted(try await ask("DELETE", path))
+    }
+
+    static func accepted(_ answer: Answer) throws(Failure) -> JSONValue {
+        guard answer.isSuccess else { throw .failed(answer.reason) }
+        return answer.json
+    }
+
+    /// For callers that read refusals too; only 401 and 403 are thrown.
+    func ask(
+        _ method: String, _ path: String, _ body: JSONValue? = nil
+    ) async throws(Failure) -> Answer {
+        var headers = [HTTPClientRequest.Header("Accept", "application/json")]
+        if let token = door.token { headers.append(.init("Authorization", "Bearer \(token)")) }
+        if body != nil { headers.append(.init("Content-Type", "application/json")) }
+        let request = HTTPClientRequest(
+            method, door.url(path), headers: headers, body: body?.bytes)
+        let answer: Answer
+        do throws(HTTPClientError) {
+            answer = try await exchange(request)
+        } catch {
+            throw .unreachable(door.advice("\(error)"))
+        }
+        try refuse(answer)
+        return answer
+    }
+
+    private func exchange(
+        _ request: HTTPClientRequest
+    ) async throws(HTTPClientError) -> Answer {
+        let deadline = io.now + Self.patience
+        let response = try await http.send(request, until: deadline)
+        let bytes = try await response.collect(bytesMax: Self.bytesMax, until: deadline)
+        let limits = JSONLimits(bytesMax: Self.bytesMax, valuesMax: Self.valuesMax)
+        do throws(JSONError) {
+            let json = try JSONValue(parsing: bytes, limits: limits)
+            return Answer(status: response.status, json: json)
+        } catch {
+            // A proxy's page, or another program's: its status is all that it tells us.
+            guard response.status < 300 else {
+                return Answer(status: response.status, json: .null)
+            }
+            throw .protocolError("the answer is not the daemon's (\(error))")
+        }
+    }
+
+    private func refuse(_ answer: Answer) throws(Failure) {
+        switch (answer.status, door.token) {
+        case (401, nil):
+            throw .failed(
+                "the daemon wants a token; give --token-file FILE, or --host with $OMNI2_TOKEN. "
+                    + "On its socket root and the daemon's own user need none")
+        case (401, _?):
+            throw .failed(
+                "the daemon does not know this token; the right one is in the file that "
+                    + "[Access] AdminTokenFile= names")
+        case (403, _):
+            throw .failed("not allowed: \(answer.reason)")
+        default: break
+        }
+    }
+}
