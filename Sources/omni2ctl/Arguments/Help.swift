@@ -64,7 +64,7 @@ enum Help {
         var lines: [String] = []
         var line = Words.spaces(indent)
         for word in text.split(separator: " ") {
-            if line.count + word.count > width, !line.allSatisfy({ $0 == " " }) {
+            if line.count + 1 + word.count > width, !line.allSatisfy({ $0 == " " }) {
                 lines.append(line)
                 line = Words.spaces(indent)
             }

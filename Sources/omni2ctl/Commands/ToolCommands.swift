@@ -34,7 +34,11 @@ enum ToolCommands {
             "arguments": try arguments(invocation.optional("JSON") ?? "{}"),
         ]
         let answer = try await client.ask("POST", "/api/v1/mcp/tools/call", body)
-        guard answer.json["result"]?.isNull == false else { throw .failed(answer.reason) }
+        guard answer.json["result"]?.isNull == false else {
+            // A server that is disabled is not known there; the registry tells.
+            let server = try await RegisteredServer.named(invocation[argument: "SERVER"], client)
+            throw server.isEnabled ? .failed(answer.reason) : ServerOrders.isDisabled(server)
+        }
         let result = answer.json["result"] ?? .null
         var reply = Reply(answer.json) { style in text(result, style) }
         reply.isSuccess = answer.json["success"]?.bool == true

@@ -69,7 +69,7 @@ final class Client {
         do throws(HTTPClientError) {
             answer = try await exchange(request)
         } catch {
-            throw .unreachable(door.advice("\(error)"))
+            throw failure(error)
         }
         try refuse(answer)
         return answer
@@ -91,6 +91,17 @@ final class Client {
                 return Answer(status: response.status, json: .null)
             }
             throw .protocolError("the answer is not the daemon's (\(error))")
+        }
+    }
+
+    /// Whether the daemon was not there, or was and the exchange went wrong.
+    private func failure(_ error: HTTPClientError) -> Failure {
+        switch error {
+        case .connectFailed, .tlsFailed, .timedOut(.connect), .reset:
+            .unreachable(door.advice("\(error)"))
+        case .invalidRequest: .usage("the daemon's address cannot be used: \(error)")
+        case .timedOut, .tooLarge, .protocolError, .cancelled, .limitReached:
+            .failed("the daemon's answer cannot be used: \(error)")
         }
     }
 
