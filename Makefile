@@ -5,7 +5,7 @@
 #   make build     .build/release/omni2-native and .build/release/omni2ctl
 #   make deb       Debian packages in dist/
 #   make install   binaries, units, manual and the cache's C library below $(DESTDIR)
-#   make bench-fanout   one event to thousands of dashboards, beside the limit and peers
+#   make bench     all benchmarks; bench-fanout and bench-cache are its parts
 #   make lint      formatting, as the tests check it
 
 SWIFT ?= swift
@@ -19,7 +19,7 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath \
 
 export SWIFT
 
-.PHONY: build run test check lint deb install setup bench-fanout
+.PHONY: build run test check lint deb install setup bench bench-fanout bench-cache
 
 build: setup
 	$(SWIFT) build $(RELEASE)
@@ -39,6 +39,13 @@ check:
 	@tools/setup build
 	@tools/test --quick
 
+bench: bench-cache bench-fanout
+
+# Results from shared memory, beside LMDB, memcached, Redis and others.
+bench-cache: build
+	@bench/cache/run
+
+# One event to thousands of dashboards, beside the limit and peers.
 bench-fanout: build
 	@bench/fanout/run $(BENCH)
 
