@@ -6,12 +6,17 @@ enum ExitStatus {
     static let unreachable: Int32 = 2
     /// EX_USAGE.
     static let usage: Int32 = 64
+    /// EX_CONFIG: what `omni2-native --check` ends with.
+    static let configuration: Int32 = 78
 
-    static let help = """
-        0   done
-        1   refused or failed: the daemon said no, or a server, a tool or a check is not well
-        2   the daemon cannot be reached
-        64  wrong arguments
-        78  config check: the configuration is wrong
-        """
+    static let meanings: [(status: Int32, text: String)] = [
+        (success, "done"),
+        (
+            failure,
+            "refused or failed: the daemon said no, or a server, a tool or the daemon is not well"
+        ),
+        (unreachable, "the daemon cannot be reached"),
+        (usage, "wrong arguments"),
+        (configuration, "config check: the configuration is wrong"),
+    ]
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from omni.daemon import BINARY, environment_without_surroundings
+from omni.daemon import BINARY, IMPATIENT, environment_without_surroundings, merged
 from omni.processes import ROOT, SERVERS, free_port
 from omni.servers import stdio_entry
 from omni.waiting import eventually
@@ -53,8 +53,8 @@ class Control:
 def control(daemon):
     """Starts a daemon with an administrators' socket: `control(servers=…)`."""
 
-    def start(**more) -> Control:
-        one = daemon(begin=False, **more)
+    def start(configuration: dict | None = None, **more) -> Control:
+        one = daemon(configuration, begin=False, **more)
         socket = str(one.runtime / "admin.sock")
         one.configuration["HTTP"]["Listen"] = [f"127.0.0.1:{one.port}", socket]
         return Control(one.start())
@@ -178,6 +178,13 @@ class TestServers:
         assert hint in control().refused("mcp", "add", "other", *words, status=64)
 
 
+def registered(control: Control) -> dict[str, dict]:
+    """What is written in the registry by operators, by name."""
+    columns = ("url", "protocol", "description", "enabled", "timeout_seconds", "auth_type", "omni2")
+    return {server["name"]: {column: server[column] for column in columns}
+            for server in control.json("mcp", "list")["servers"]}
+
+
 class TestImport:
     def test_adds_and_changes(self, control, tmp_path):
         ctl = control()
@@ -194,6 +201,22 @@ class TestImport:
         assert servers["raw"]["omni2"] == {"cache_policy": "read_only"}
         again = ctl.json("mcp", "import", file)
         assert {server["result"] for server in again["servers"]} == {"changed"}
+
+    def test_means_the_same_as_the_daemons_own_import(self, control, tmp_path):
+        url = f"http://127.0.0.1:{free_port()}"
+        servers = {
+            "typed": {"type": "streamable-http", "url": f"{url}/mcp", "timeout": 60, "description": "d"},
+            "events": {"transport": "sse", "url": f"{url}/sse", "disabled": True},
+            "headers": {"url": f"{url}/mcp", "headers": {"X-Key": "k", "Authorization": "Bearer b"}},
+            "bearer": {"url": f"{url}/mcp", "headers": {"authorization": "bearer b"}},
+            "key": {"url": f"{url}/mcp", "auth_type": "api_key", "auth_config": {"api_key": "k"}},
+            "child": {"command": "true", "args": ["a"], "env": {"A": "b"}, "omni2": {"cache_policy": "off"}},
+        }
+        file = tmp_path / "servers.json"
+        file.write_text(json.dumps({"mcpServers": servers}))
+        ctl = control()
+        ctl.ok("mcp", "import", file)
+        assert registered(ctl) == registered(control(servers=servers))
 
     def test_mistakes_change_nothing_and_are_all_named(self, control, tmp_path):
         ctl = control()
@@ -266,6 +289,24 @@ class TestCircuit:
         assert "there are raw" in raw.refused("circuit", "show", "nobody")
 
 
+    def test_an_open_circuit(self, control, http_server):
+        server = http_server("fragile")
+        ctl = control(servers={"fragile": server.entry()}, configuration=merged(IMPATIENT, {
+            "CircuitBreaker": {"FailureThreshold": "2", "TimeoutSec": "60s"}}))
+        ctl.one.has_loaded("fragile")
+        server.kill()
+        eventually(lambda: facts(ctl.ok("circuit", "show", "fragile"))["Circuit"] == "open", 20)
+        assert re.fullmatch(r"in \d+ s|in 1 min", facts(ctl.ok("circuit", "show", "fragile"))["Next attempt"])
+        assert rows(ctl.ok("mcp", "list"))["fragile"][2] == "open"
+        assert "circuit is open" in ctl.refused("tools", "call", "fragile", "count")
+        check = ctl("mcp", "check", "fragile")
+        assert check.returncode == 1 and "next attempt in" in check.stdout
+        assert facts(ctl.ok("status"))["State"] == "degraded"
+        server.start()
+        ctl.ok("circuit", "reset", "fragile")
+        ctl.one.has_loaded("fragile")
+
+
 class TestReaching:
     def test_without_a_daemon(self, tmp_path):
         ended = run("status", RUNTIME_DIRECTORY=str(tmp_path))
@@ -276,7 +317,7 @@ class TestReaching:
     def test_a_socket_that_nobody_listens_on(self, raw):
         raw.one.kill()
         ended = raw("status")
-        assert ended.returncode == 2 and "systemctl status omni2-native" in ended.stderr
+        assert ended.returncode == 2 and "nobody answers at" in ended.stderr and "systemctl status omni2-native" in ended.stderr
 
     def test_a_socket_by_its_path(self, raw):
         ended = run("status", "--socket", raw.one.runtime / "admin.sock")

@@ -27,7 +27,8 @@ enum CommandTable {
             summary: "register the servers of an mcpServers file",
             detail: "FILE is the JSON that MCP clients use. A server whose name is registered "
                 + "already takes over what its entry says; servers that FILE does not name stay "
-                + "as they are. A file with mistakes changes nothing.",
+                + "as they are. A file that is not understood changes nothing; of entries that the "
+                + "daemon refuses it is said why, and the others are registered.",
             body: .remote(ServerImport.run)),
         Command(
             words: ["mcp", "remove"], arguments: [name], summary: "forget a server",
@@ -50,7 +51,8 @@ enum CommandTable {
     ]
 
     private static let addOptions = [
-        Option(name: "url", value: "URL", help: "http://host[:port]/path or https://…"),
+        Option(
+            name: "url", value: "URL", help: "where it is: http://host[:port]/path or https://…"),
         Option(
             name: "bearer-file", value: "FILE",
             help: "send the token in FILE as Authorization: Bearer; with --url"),

@@ -21,8 +21,7 @@ enum Help {
         Options of all commands:
         \(options(CommonOptions.declared))
         Exit status:
-        \(indented(ExitStatus.help))
-
+        \(statuses)
         omni2ctl COMMAND --help says more about one.
 
         """
@@ -56,8 +55,8 @@ enum Help {
         return "  \(head)\(Words.spaces(column - head.count - 2))\(body)\n"
     }
 
-    private static func indented(_ text: String) -> String {
-        text.split(separator: "\n").map { "  \($0)" }.joined(separator: "\n")
+    private static var statuses: String {
+        ExitStatus.meanings.map { line("\($0.status)", $0.text, column: 8) }.joined()
     }
 
     private static func wrapped(_ text: String, indent: Int) -> String {

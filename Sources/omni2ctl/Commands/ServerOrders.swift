@@ -23,7 +23,9 @@ enum ServerOrders {
             json = try await client.put(server.path, ["status": "active"])
         }
         return Reply(
-            json, "\(server.name) is enabled; omni2ctl mcp check tells whether it answers.")
+            json,
+            "\(server.name) is enabled; omni2ctl mcp check \(server.name) tells whether it "
+                + "answers.")
     }
 
     @Sendable

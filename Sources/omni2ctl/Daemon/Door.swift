@@ -65,14 +65,15 @@ struct Door: Sendable {
         }
     }
 
-    /// What to tell when nobody answers there.
+    /// What to tell when nobody answers there. About a socket libcurl's reason, which speaks of
+    /// hosts and ports, would mislead.
     func advice(_ reason: String) -> String {
         switch place {
         case .socket(let file) where !Files.exists(file):
             return "\(file) is missing; is the daemon running? Try systemctl status omni2-native, "
                 + "or name its socket with --socket\(whoMay)"
         case .socket(let file):
-            return "nobody answers at \(file) (\(reason)); is the daemon running? Try systemctl "
+            return "nobody answers at \(file); is the daemon running? Try systemctl "
                 + "status omni2-native\(whoMay)"
         case .host(let host):
             return "\(host) cannot be reached: \(reason); check the URL, and on that host "
