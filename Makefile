@@ -5,6 +5,7 @@
 #   make build     .build/release/omni2-native and .build/release/omni2ctl
 #   make deb       Debian packages in dist/
 #   make install   binaries, units, manual and the cache's C library below $(DESTDIR)
+#   make conformance   Autobahn's client, every case of every section
 #   make bench     all benchmarks; bench-fanout and bench-cache are its parts
 #   make lint      formatting, as the tests check it
 
@@ -19,7 +20,7 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath \
 
 export SWIFT
 
-.PHONY: build run test check lint deb install setup bench bench-fanout bench-cache
+.PHONY: build run test check conformance lint deb install setup bench bench-fanout bench-cache
 
 build: setup
 	$(SWIFT) build $(RELEASE)
@@ -38,6 +39,9 @@ test:
 check:
 	@tools/setup build
 	@tools/test --quick
+
+conformance: build
+	@Tests/conformance/run
 
 bench: bench-cache bench-fanout
 
