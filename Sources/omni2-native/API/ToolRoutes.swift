@@ -207,6 +207,11 @@ struct ToolRoutes {
         let enabledOnly = call.request.query("enabled_only") == "true"
         let withHealth = call.request.query("include_health") == "true"
         io.spawn {
+            // What is told is written first: a kill right after the answer must not undo it.
+            let healths = Dictionary(
+                uniqueKeysWithValues: coordinator.registry.servers.map { ($0.id, $0.record.health) }
+            )
+            _ = await coordinator.writer.flush()
             let rows: [ServerRecord]
             do throws(StoreError) {
                 rows = try await store.servers()
@@ -214,20 +219,19 @@ struct ToolRoutes {
                 // The rows in memory are as good for showing.
                 rows = coordinator.registry.servers.map(\.record)
             }
-            respond(call, rows, enabledOnly: enabledOnly, withHealth: withHealth)
+            respond(call, rows, healths, enabledOnly: enabledOnly, withHealth: withHealth)
         }
     }
 
     private func respond(
-        _ call: Router.Call, _ rows: [ServerRecord], enabledOnly: Bool, withHealth: Bool
+        _ call: Router.Call, _ rows: [ServerRecord], _ healths: [Int: ServerHealth],
+        enabledOnly: Bool, withHealth: Bool
     ) {
         let enabled = rows.filter(\.configuration.isActive)
         let shown = (enabledOnly ? enabled : rows).map { row in
             var live = row
-            // What is in memory is newer than what is written in batches.
-            if let server = coordinator.registry.server(id: row.id) {
-                live.health = server.record.health
-            }
+            // Where the database is away, memory is newer than the row.
+            if let health = healths[row.id] { live.health = health }
             var value = ServerRoutes.row(live)
             value["enabled"] = .bool(row.configuration.isActive)
             if withHealth, let server = coordinator.registry.server(id: row.id) {
