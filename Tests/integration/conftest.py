@@ -27,9 +27,8 @@ def pytest_collection_modifyitems(items) -> None:
     """Tests that need the daemon fail at once, and clearly, where it was not built."""
     if not BINARY.exists():
         reason = f"{BINARY} is missing: run `make build`, or set OMNI2_BINARY"
-        for item in items:
-            if "daemon" in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.skip(reason=reason))
+        if any("daemon" in getattr(item, "fixturenames", ()) for item in items):
+            raise pytest.UsageError(reason)
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from omni.waiting import eventually
 PROGRAM = Path(os.environ.get("OMNI2CTL_BINARY", BINARY.with_name("omni2ctl")))
 MANUAL = ROOT / "docs" / "man" / "omni2ctl.1"
 
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason=f"{PROGRAM} is missing: run `make build`")
 
 
 def run(*words, program: Path = PROGRAM, **environment) -> subprocess.CompletedProcess:

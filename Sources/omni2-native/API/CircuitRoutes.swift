@@ -42,7 +42,7 @@ struct CircuitRoutes {
     }
 
     private func status(_ call: Router.Call) {
-        guard let id = id(call) else { return }
+        guard let id = call.serverID() else { return }
         io.spawn {
             do throws(StoreError) {
                 guard let row = try await store.server(id: id) else { throw .notFound }
@@ -80,7 +80,7 @@ struct CircuitRoutes {
     }
 
     private func enable(_ call: Router.Call) {
-        guard let id = id(call) else { return }
+        guard let id = call.serverID() else { return }
         let resets = call.request.query("reset_counters") != "false"
         io.spawn {
             do throws(Coordinator.OrderError) {
@@ -103,7 +103,7 @@ struct CircuitRoutes {
     }
 
     private func reset(_ call: Router.Call) {
-        guard let id = id(call) else { return }
+        guard let id = call.serverID() else { return }
         guard let server = coordinator.registry.server(id: id) else {
             return call.fail(.notFound, "There is no active server with this id.")
         }
@@ -113,13 +113,5 @@ struct CircuitRoutes {
                 "success": true, "message": .string("The circuit of \(server.name) is reset."),
                 "circuit_state": .string(coordinator.breaker.state(of: id).word),
             ]))
-    }
-
-    private func id(_ call: Router.Call) -> Int? {
-        guard let id = Int(call["id"]), id > 0, id <= Int(Int32.max) else {
-            call.fail(.notFound, "There is no server with this id.")
-            return nil
-        }
-        return id
     }
 }

@@ -44,7 +44,7 @@ struct ServerRoutes {
     }
 
     private func show(_ call: Router.Call) {
-        guard let id = id(call) else { return }
+        guard let id = call.serverID() else { return }
         run(call) { () async throws(StoreError) in
             guard let row = try await store.server(id: id) else { throw .notFound }
             call.respond(HTTPResponse(json: ["success": true, "server": Self.row(row)]))
@@ -52,7 +52,7 @@ struct ServerRoutes {
     }
 
     private func change(_ call: Router.Call) {
-        guard let id = id(call), let body = call.json() else { return }
+        guard let id = call.serverID(), let body = call.json() else { return }
         run(call) { () async throws(StoreError) in
             guard let row = try await store.server(id: id) else { throw .notFound }
             let configuration: ServerConfiguration
@@ -70,7 +70,7 @@ struct ServerRoutes {
     }
 
     private func remove(_ call: Router.Call) {
-        guard let id = id(call) else { return }
+        guard let id = call.serverID() else { return }
         run(call) { () async throws(StoreError) in
             guard let row = try await store.server(id: id) else { throw .notFound }
             try await store.delete(id: id)
@@ -81,7 +81,7 @@ struct ServerRoutes {
     }
 
     private func logs(_ call: Router.Call) {
-        guard let id = id(call) else { return }
+        guard let id = call.serverID() else { return }
         run(call) { () async throws(StoreError) in
             guard let row = try await store.server(id: id) else { throw .notFound }
             let entries = try await store.healthLog(ofServer: id, limit: 100)
@@ -95,7 +95,7 @@ struct ServerRoutes {
     }
 
     private func check(_ call: Router.Call) {
-        guard let id = id(call) else { return }
+        guard let id = call.serverID() else { return }
         guard let server = coordinator.registry.server(id: id) else {
             return call.fail(.notFound, "There is no active server with this id.")
         }
@@ -113,14 +113,6 @@ struct ServerRoutes {
     }
 
     // MARK: Shared by the routes
-
-    private func id(_ call: Router.Call) -> Int? {
-        guard let id = Int(call["id"]), id > 0, id <= Int(Int32.max) else {
-            call.fail(.notFound, "There is no server with this id.")
-            return nil
-        }
-        return id
-    }
 
     private func run(
         _ call: Router.Call, _ body: @escaping () async throws(StoreError) -> Void
@@ -223,6 +215,15 @@ enum Timestamp {
 }
 
 extension Router.Call {
+    /// `{id}` of the path; answers 404 itself when no row can have it.
+    func serverID() -> Int? {
+        guard let id = Int(self["id"]), id > 0, id <= Int(Int32.max) else {
+            fail(.notFound, "There is no server with this id.")
+            return nil
+        }
+        return id
+    }
+
     /// What a failed statement means for the caller.
     func fail(_ error: StoreError, _ log: Log) {
         switch error {
