@@ -27,12 +27,26 @@ public final class RingIO: IO {
     private let offloading: Offload
     public private(set) var now: MonotonicTime
     public private(set) var wallMicroseconds: UInt64
-    public private(set) var statistics = Statistics()
+    private var counts = Statistics()
+    public var statistics: Statistics {
+        var counts = counts
+        counts.awaited = awaited.count
+        return counts
+    }
+    private var queuedBefore: UInt32 = 0
 
     /// What telemetry shows of the loop.
     public struct Statistics: Sendable {
         public var turns: UInt64 = 0
         public var completions: UInt64 = 0
+        /// Operations given to the ring.
+        public var submissions: UInt64 = 0
+        /// Operations and timers that services wait for now.
+        public var awaited = 0
+        /// Work of each turn, in seconds.
+        public var turnTime = Histogram(bounds: Histogram.turnBounds)
+        /// The same of the last turns: what had to wait for them.
+        public var lag = RecentQuantiles(capacity: 1024)
         /// The longest turn since the last reading, without the wait.
         public var longestTurn: Duration = .zero
         public init() {}
@@ -68,19 +82,20 @@ public final class RingIO: IO {
         noteTurnEnd()
         try ring.submitAndWait(waitTime())
         readClocks()
+        noteSubmissions()
         fired.removeAll(keepingCapacity: true)
         timers.advance(to: now, into: &fired)
         for token in fired { fire(CompletionToken(rawValue: token), handler) }
         completions.removeAll(keepingCapacity: true)
         ring.reap(into: &completions, limit: completions.capacity)
-        statistics.turns += 1
-        statistics.completions += UInt64(completions.count)
+        counts.turns += 1
+        counts.completions += UInt64(completions.count)
         for completion in completions { dispatch(completion, handler) }
     }
 
     public func takeLongestTurn() -> Duration {
-        defer { statistics.longestTurn = .zero }
-        return statistics.longestTurn
+        defer { counts.longestTurn = .zero }
+        return counts.longestTurn
     }
 
     private func waitTime() -> Duration? {
@@ -96,7 +111,16 @@ public final class RingIO: IO {
 
     private func noteTurnEnd() {
         let spent = MonotonicTime(nanoseconds: omni2_clock(CLOCK_MONOTONIC)) - now
-        if spent > statistics.longestTurn { statistics.longestTurn = spent }
+        if spent > counts.longestTurn { counts.longestTurn = spent }
+        let seconds = Double(spent.nanosecondsClamped) * 1e-9
+        counts.turnTime.observe(seconds)
+        counts.lag.observe(seconds)
+    }
+
+    private func noteSubmissions() {
+        let queued = ring.queuedCount
+        counts.submissions += UInt64(queued &- queuedBefore)
+        queuedBefore = queued
     }
 
     private func dispatch(_ completion: Completion, _ handler: any CompletionHandler) {

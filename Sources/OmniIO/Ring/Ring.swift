@@ -160,6 +160,9 @@ struct Ring: ~Copyable {
         throw SystemError("io_uring_enter", status)
     }
 
+    /// Operations queued since the beginning; wraps around.
+    var queuedCount: UInt32 { unsafe ring.pointee.sq.sqe_tail }
+
     /// Copies up to `limit` completions out of the queue.
     func reap(into completions: inout [Completion], limit: Int) {
         var batch: (UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt) = (0, 0, 0, 0, 0, 0, 0, 0)

@@ -18,6 +18,8 @@ public final class Journal {
     public private(set) var droppedCount: UInt64 = 0
     /// Records withheld since start because their service exceeded its rate.
     public private(set) var suppressedCount: UInt64 = 0
+    /// Hears every record that passes, for those who carry them elsewhere.
+    public var copied: ((JournalRecord) -> Void)?
     /// What was appended, where the journal was made by `recording()`.
     public private(set) var records: [JournalRecord] = []
 
@@ -101,7 +103,10 @@ public final class Journal {
         case .recording: records.append(record)
         case .journald, .stream:
             let now = clock()
-            if mayPass(record, at: now) { gather(record, at: now) }
+            if mayPass(record, at: now) {
+                gather(record, at: now)
+                copied?(record)
+            }
         }
     }
 

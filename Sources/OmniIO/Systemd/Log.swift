@@ -81,9 +81,11 @@ public struct Log {
         _ level: LogLevel, _ message: String, _ id: MessageID?, _ fields: LogFields,
         _ file: StaticString, _ line: UInt
     ) {
+        var fields = context.appending(fields)
+        if let request = RequestContext.current { fields.append(request) }
         journal.append(
             JournalRecord(
-                level: level, service: service, message: message, id: id,
-                fields: context.appending(fields), file: file, line: line))
+                level: level, service: service, message: message, id: id, fields: fields,
+                file: file, line: line))
     }
 }

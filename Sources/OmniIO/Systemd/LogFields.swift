@@ -1,3 +1,5 @@
+internal import OmniCore
+
 /// What a record says besides its sentence: ordered names and values.
 ///
 ///     ["mcp": name, "max_size": 1000, "ttl": .seconds(300), "token": token]
@@ -24,6 +26,14 @@ public struct LogFields: Sendable, ExpressibleByDictionaryLiteral {
 
     public mutating func append(_ name: String, _ value: any LogValue) {
         pairs.append(Pair(name: name, value: value.logText))
+    }
+
+    /// Which request the record is about, where the record does not say so itself.
+    mutating func append(_ request: RequestContext) {
+        if self["request_id"] == nil { append("request_id", request.requestID) }
+        guard let trace = request.trace, self["trace_id"] == nil else { return }
+        append("trace_id", trace.traceID.text)
+        if trace.spanID != 0 { append("span_id", trace.spanText) }
     }
 
     public func appending(_ other: LogFields) -> LogFields {

@@ -9,18 +9,26 @@ final class API {
     private let access: Access
     private let hosts: HostPolicy
     private let origins: OriginPolicy
+    private let telemetry: Telemetry
     private let log: Log
 
-    init(access: Access, hosts: HostPolicy, origins: OriginPolicy, log: Log) {
+    init(
+        access: Access, hosts: HostPolicy, origins: OriginPolicy, telemetry: Telemetry, log: Log
+    ) {
         self.access = access
         self.hosts = hosts
         self.origins = origins
+        self.telemetry = telemetry
         self.log = log
     }
 
     func add(_ routes: (inout Router) -> Void) { routes(&router) }
 
     func handle(_ exchange: HTTPExchange) {
+        RequestContext.$current.withValue(telemetry.received(exchange)) { route(exchange) }
+    }
+
+    private func route(_ exchange: HTTPExchange) {
         let request = exchange.request
         guard isForUs(exchange) else {
             return exchange.respond(
@@ -45,7 +53,9 @@ final class API {
                 .failure(
                     .methodNotAllowed, "This path answers \(allowed).", path: request.path,
                     headers: [.init(name: "Allow", value: allowed)]))
-        case .found(let needed, let handle): admit(exchange, needed, handle)
+        case .found(let route, let needed, let handle):
+            exchange.route = route
+            admit(exchange, needed, handle)
         }
     }
 

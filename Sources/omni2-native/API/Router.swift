@@ -52,6 +52,7 @@ struct Router {
 
     private struct Route {
         let method: HTTPMethod
+        let pattern: String
         let segments: [Segment]
         let access: Access
         let handler: Handler
@@ -73,7 +74,8 @@ struct Router {
     }
 
     enum Match {
-        case found(access: Access, handle: (HTTPExchange, Principal) -> Void)
+        /// `route` is the pattern: what figures are kept under.
+        case found(route: String, access: Access, handle: (HTTPExchange, Principal) -> Void)
         case wrongMethod(allowed: String)
         case unknownPath
     }
@@ -90,7 +92,8 @@ struct Router {
             text.hasPrefix("{")
                 ? Segment.value(String(text.dropFirst().dropLast())) : .literal(String(text))
         }
-        let route = Route(method: method, segments: segments, access: access, handler: handler)
+        let route = Route(
+            method: method, pattern: pattern, segments: segments, access: access, handler: handler)
         routes[segments.count, default: []].append(route)
         if !pattern.contains("{") { literal[pattern, default: []].append(route) }
     }
@@ -99,7 +102,7 @@ struct Router {
         // HEAD is GET without the body, which the exchange leaves out.
         let method = request.method == .head ? .get : request.method
         if let route = literal[request.path]?.first(where: { $0.method == method }) {
-            return .found(access: route.access) { exchange, principal in
+            return .found(route: route.pattern, access: route.access) { exchange, principal in
                 route.handler(Call(exchange, principal))
             }
         }
@@ -108,7 +111,7 @@ struct Router {
         for route in routes[parts.count] ?? [] {
             guard let values = Self.values(of: route.segments, in: parts) else { continue }
             if route.method == method {
-                return .found(access: route.access) { exchange, principal in
+                return .found(route: route.pattern, access: route.access) { exchange, principal in
                     route.handler(Call(exchange, principal, values: values))
                 }
             }
@@ -137,7 +140,7 @@ struct Router {
 }
 
 extension HTTPMethod {
-    fileprivate var name: String {
+    var name: String {
         switch self {
         case .get: "GET"
         case .head: "HEAD"

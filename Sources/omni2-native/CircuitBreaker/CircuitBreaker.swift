@@ -45,6 +45,7 @@ final class CircuitBreaker {
         var incarnation: UInt64
         var state: CircuitState
         var failureCyclesMax: Int
+        var timesOpened: UInt64 = 0
     }
 
     private(set) var configuration: CircuitBreakerConfiguration
@@ -127,6 +128,8 @@ final class CircuitBreaker {
         }
     }
 
+    func timesOpened(_ server: Int) -> UInt64 { circuits[server]?.timesOpened ?? 0 }
+
     func failureCycles(of server: Int) -> Int { circuits[server]?.state.failureCycles ?? 0 }
 
     func failureCyclesMax(of server: Int) -> Int {
@@ -204,6 +207,7 @@ final class CircuitBreaker {
             server: server, name: circuit.name, transition: transition, failures: failures,
             threshold: configuration.failureThreshold)
         count(transition.newState)
+        if transition.newState == .open { circuits[server]?.timesOpened += 1 }
         say(change)
         changed(change)
     }

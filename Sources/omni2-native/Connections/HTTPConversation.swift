@@ -26,16 +26,20 @@ final class HTTPConversation: ConversationOpening {
         /// Answers the exchange, now or later.
         let handle: (HTTPExchange) -> Void
         let makeRequestID: () -> String
+        /// The exchange is over, answered or not.
+        let ended: (HTTPExchange) -> Void
         /// The value of the Date header, made once per second.
         let date: () -> [UInt8]
 
         init(
             limits: Limits, makeRequestID: @escaping () -> String, date: @escaping () -> [UInt8],
+            ended: @escaping (HTTPExchange) -> Void = { _ in },
             handle: @escaping (HTTPExchange) -> Void
         ) {
             self.limits = limits
             self.makeRequestID = makeRequestID
             self.date = date
+            self.ended = ended
             self.handle = handle
         }
     }
@@ -216,6 +220,8 @@ final class HTTPConversation: ConversationOpening {
         precondition(!head.hasOverflowed, "a response head was larger than its parts")
         head.withBytes { connection.send($0) }
     }
+
+    func ended(_ exchange: HTTPExchange) { shared.ended(exchange) }
 
     func streamBegan(on connection: Connection) {
         // Half a stream is not a request any more: it lives as long as both sides want it.

@@ -17,7 +17,15 @@ final class HTTPExchange {
     let request: HTTPRequest
     /// Given by the client in `X-Request-ID`, or made here; in every record about this request.
     let requestID: String
+    let receivedAt: MonotonicTime
     private(set) var state = State.awaitingAnswer
+    /// The pattern of its route, for figures.
+    var route = "unmatched"
+    /// Its step in a trace that is recorded.
+    var span: Span?
+    /// Of the answer; 499 where the client went first.
+    private(set) var status = 499
+    private(set) var bodyBytes = 0
     /// The client went away before the answer was complete. Called at most once.
     var abandoned: () -> Void = {}
     /// What was streamed has left; there is room for more.
@@ -35,6 +43,7 @@ final class HTTPExchange {
         self.requestID = requestID
         self.connection = connection
         self.conversation = conversation
+        receivedAt = connection.io.now
         writer = HTTPResponseWriter(answering: request.head)
     }
 
@@ -59,6 +68,8 @@ final class HTTPExchange {
     func respond(_ response: HTTPResponse) {
         guard case .awaitingAnswer = state, let connection else { return }
         state = .answered
+        status = Int(response.status.code)
+        bodyBytes = response.body.count
         let body: HTTPResponseWriter.Body =
             response.status.forbidsBody ? .none : .count(response.body.count)
         conversation.writeHead(response, &writer, body, requestID: requestID, on: connection)
@@ -71,6 +82,7 @@ final class HTTPExchange {
     func beginStream(_ response: HTTPResponse) {
         guard case .awaitingAnswer = state, let connection else { return }
         state = .streaming
+        status = Int(response.status.code)
         conversation.writeHead(response, &writer, .stream, requestID: requestID, on: connection)
         conversation.streamBegan(on: connection)
         stream(response.body)
@@ -79,6 +91,7 @@ final class HTTPExchange {
     func stream(_ bytes: [UInt8]) {
         guard case .streaming = state, let connection, !bytes.isEmpty else { return }
         var chunk = ByteWriter(capacity: bytes.count + 32)
+        bodyBytes += bytes.count
         writer.chunk(unsafe bytes.span.bytes, into: &chunk)
         chunk.withBytes { connection.send($0) }
     }
@@ -100,6 +113,7 @@ final class HTTPExchange {
     ) {
         guard case .awaitingAnswer = state, let connection else { return }
         state = .answered
+        status = 101
         connection.send(reserving: 1024) { writer in
             respond(&writer) { head in
                 head.append("X-Request-ID: ")
@@ -127,6 +141,7 @@ final class HTTPExchange {
 
     /// Breaks the cycles that callbacks make.
     private func release() {
+        conversation.ended(self)
         abandoned = {}
         drained = {}
     }

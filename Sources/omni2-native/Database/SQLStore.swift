@@ -16,6 +16,8 @@ final class SQLStore: Store {
     private let registry: RegistryStatements
     let access: AccessStatements
     private let retention: HealthLogRetention?
+    /// Who is told what statements take.
+    var telemetry: Telemetry?
 
     var engine: String { database.dialect.engine.rawValue }
     var state: StoreState { database.state }
@@ -135,7 +137,15 @@ final class SQLStore: Store {
 
     @discardableResult
     func runAll(_ commands: [SQLCommand]) async throws(StoreError) -> [SQLResult] {
-        do throws(SQLError) { return try await database.run(commands) } catch {
+        let statement = commands.first.flatMap {
+            telemetry?.statementBegins($0.text, system: engine)
+        }
+        do throws(SQLError) {
+            let results = try await database.run(commands)
+            if let statement { telemetry?.statementEnded(statement, error: nil) }
+            return results
+        } catch {
+            if let statement { telemetry?.statementEnded(statement, error: error.reason) }
             throw StoreError(error)
         }
     }

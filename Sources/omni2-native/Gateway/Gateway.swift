@@ -16,6 +16,7 @@ final class Gateway {
     let settings: Settings
     let sessions: GatewaySessions
     let caller: ToolCaller
+    let telemetry: Telemetry
     private let coordinator: Coordinator
     private let cache: Cache
     private let log: Log
@@ -31,7 +32,7 @@ final class Gateway {
 
     init(
         io: any IO, settings: Settings, sessions: GatewaySessions, cache: Cache,
-        coordinator: Coordinator, log: Log
+        coordinator: Coordinator, telemetry: Telemetry, log: Log
     ) {
         self.io = io
         self.settings = settings
@@ -39,7 +40,9 @@ final class Gateway {
         self.coordinator = coordinator
         self.cache = cache
         self.log = log
-        caller = ToolCaller(io: io, cache: cache, coordinator: coordinator, log: log)
+        self.telemetry = telemetry
+        caller = ToolCaller(
+            io: io, cache: cache, coordinator: coordinator, telemetry: telemetry, log: log)
         coordinator.observers.append { [unowned self] in self.serverChanged($0) }
     }
 
@@ -108,6 +111,15 @@ final class Gateway {
         coordinator.registry.servers
             .filter { name.hasPrefix($0.name + ToolName.separator) && !isCallable($0) }
             .max { $0.name.utf8.count < $1.name.utf8.count }
+    }
+
+    /// The tool as that server listed it last.
+    func absentTool(_ name: String, of server: LiveServer) -> (name: String, ToolAnnotations)? {
+        let bare = String(name.dropFirst(server.name.count + ToolName.separator.count))
+        guard let item = server.upstream?.catalogue.tools.first(where: { $0.name == bare }) else {
+            return nil
+        }
+        return (bare, item.annotations)
     }
 
     func circuit(of server: LiveServer) -> String {

@@ -13,6 +13,9 @@ final class MCPExchange {
     private var id: [UInt8] = []
     private var isCancelled = false
     private var isAnswered = false
+    /// The call's step in a trace that is recorded.
+    private var span: Span?
+    private var startedAt = MonotonicTime.zero
 
     init(
         _ gateway: Gateway, _ session: GatewaySession, _ call: Router.Call,
@@ -59,10 +62,10 @@ final class MCPExchange {
         call.respond(HTTPResponse(.accepted))
     }
 
-    private func answer(result: [UInt8]) {
+    private func answer(result: [UInt8], headers: [HTTPResponse.Header] = []) {
         var message: [UInt8] = []
         RPCWriter.result(id: id, result: result, to: &message)
-        deliver(message)
+        deliver(message, headers: headers)
     }
 
     private func fail(_ code: RPCCode, _ text: String, data: JSONValue? = nil) {
@@ -133,16 +136,12 @@ final class MCPExchange {
         guard let name = JSONScanner.string(parameters.name, in: bytes) else {
             throw RPCFailure(.invalidParams, .missingName)
         }
-        guard let item = gateway.catalogue.tool(named: name) else { return unknownTool(name) }
-        guard let server = gateway.server(item.server) else { return unknownTool(name) }
-        var isCacheable = false
-        if case .yes = CachePolicy.cacheable(call: parameters) { isCacheable = true }
-        var toolCall = ToolCall(
-            server: server, tool: item.name, annotations: item.annotations,
-            arguments: parameters.arguments.map { JSONScanner.copy($0, from: bytes) }
-                ?? Self.empty,
-            meta: Self.passedOn(parameters.meta, in: bytes), mayBeCached: isCacheable,
-            principal: call.principal, requestID: call.exchange.requestID)
+        guard let item = gateway.catalogue.tool(named: name),
+            let server = gateway.server(item.server)
+        else { return unknownTool(name, parameters, in: bytes) }
+        var toolCall = toolCall(
+            item.name, item.annotations, of: server, offered: name, parameters, in: bytes)
+        begin(&toolCall, parameters, in: bytes)
         if let known = gateway.caller.cached(toolCall) { return finish(known, toolCall) }
         if let token = parameters.meta?.progressToken, collect == nil, acceptsStream {
             let raw = JSONScanner.copy(token, from: bytes)
@@ -151,13 +150,74 @@ final class MCPExchange {
         start(toolCall)
     }
 
+    private func toolCall(
+        _ tool: String, _ annotations: ToolAnnotations, of server: LiveServer, offered: String,
+        _ parameters: MCPParameters, in bytes: RawSpan
+    ) -> ToolCall {
+        var isCacheable = false
+        if case .yes = CachePolicy.cacheable(call: parameters) { isCacheable = true }
+        return ToolCall(
+            server: server, tool: tool, annotations: annotations,
+            arguments: parameters.arguments.map { JSONScanner.copy($0, from: bytes) }
+                ?? Self.empty,
+            meta: Self.passedOn(parameters.meta, in: bytes), mayBeCached: isCacheable,
+            principal: call.principal, requestID: call.exchange.requestID, offered: offered,
+            trace: RequestContext.current?.trace)
+    }
+
+    /// Opens the call's step: below the one the client names in `_meta`, else below the request.
+    private func begin(
+        _ toolCall: inout ToolCall, _ parameters: MCPParameters, in bytes: RawSpan
+    ) {
+        startedAt = MonotonicTime.read()
+        if let text = JSONScanner.string(parameters.meta?.traceparent, in: bytes),
+            let own = TraceContext(parent: text)
+        {
+            toolCall.trace = gateway.telemetry.tracer.enter(own)
+        }
+        span = gateway.telemetry.step(
+            "tools/call \(toolCall.offered)", .server, in: toolCall.trace,
+            [
+                .init("mcp.method.name", "tools/call"), .init("rpc.system.name", "jsonrpc"),
+                .init("gen_ai.operation.name", "execute_tool"),
+                .init("gen_ai.tool.name", .text(toolCall.offered)),
+                .init("mcp.session.id", .text(session.id)),
+                .init("mcp.protocol.version", .text("\(session.machine.version.text)")),
+                .init("enduser.id", .text(call.principal.name)),
+            ])
+        if let span { toolCall.trace = span.context }
+    }
+
+    private func end(_ toolCall: ToolCall, _ outcome: ToolOutcome) {
+        var failure: (type: String, text: String)?
+        switch outcome {
+        case .result(_, let mark): if let mark { span?.set("omni2.cache.hit", .truth(mark.isHit)) }
+        case .refused(let code, let text, _): failure = (String(code), text)
+        case .unavailable(let state, _): failure = ("circuit_\(state)", "not available")
+        case .failed(let reason): failure = ("upstream", reason)
+        case .tooLarge: failure = ("too_large", "the result is too large")
+        }
+        if let failure { span?.fail(failure.type, failure.text) }
+        gateway.telemetry.toolEnded(
+            toolCall.offered, since: startedAt, succeeded: failure == nil, trace: span?.context)
+        span?.end()
+        span = nil
+    }
+
     private var acceptsStream: Bool {
         call.request.header("Accept")?.contains("text/event-stream") ?? false
     }
 
     /// A name that is offered by nobody now: unknown, or of a server that is away.
-    private func unknownTool(_ name: String) {
+    private func unknownTool(_ name: String, _ parameters: MCPParameters, in bytes: RawSpan) {
         if let server = gateway.absentServer(ofTool: name) {
+            if let (tool, annotations) = gateway.absentTool(name, of: server) {
+                var call = toolCall(
+                    tool, annotations, of: server, offered: name, parameters, in: bytes)
+                begin(&call, parameters, in: bytes)
+                if let known = gateway.caller.stale(call) { return finish(known, call) }
+                end(call, .unavailable(state: gateway.circuit(of: server), retryAfterSeconds: nil))
+            }
             let (text, data) = Self.unavailable(
                 server.name, gateway.circuit(of: server), retry: gateway.retryAfter(server))
             return fail(.serverError, text, data: data)
@@ -206,9 +266,11 @@ final class MCPExchange {
     }
 
     private func finish(_ outcome: ToolOutcome, _ toolCall: ToolCall) {
+        end(toolCall, outcome)
         switch outcome {
         case .result(let result, let mark):
-            answer(result: mark.map { $0.marking(result) } ?? result)
+            answer(
+                result: mark.map { $0.marking(result) } ?? result, headers: mark?.headers ?? [])
         case .refused(let code, let text, let data):
             fail(RPCCode(rawValue: Int64(code)), text, rawData: data)
         case .unavailable(let state, let retry):

@@ -14,6 +14,10 @@ struct ToolCall {
     let mayBeCached: Bool
     let principal: Principal
     let requestID: String
+    /// The name it was called by, for figures.
+    var offered = RequestMetrics.other
+    /// The step it is, in a trace.
+    var trace: TraceContext?
     /// The server's progress notifications, as raw params.
     var progress: (([UInt8]) -> Void)?
     /// How the caller takes the call back.
@@ -49,6 +53,16 @@ struct CacheMark {
         }
         if isStale { value["stale"] = true }
         return value
+    }
+
+    /// What HTTP says about an answer that is not the origin's newest (RFC 9111 §5.1; the Warning
+    /// of RFC 7234 §5.5.1 is still what clients look for).
+    var headers: [HTTPResponse.Header] {
+        guard isStale else { return [] }
+        return [
+            .init(name: "Age", value: String(max(0, ageMilliseconds / 1000))),
+            .init(name: "Warning", value: "110 omni2-native \"Response is Stale\""),
+        ]
     }
 
     static let name: StaticString = "omni2/cache"

@@ -16,15 +16,19 @@ final class ToolCaller {
     private let io: any IO
     private let cache: Cache
     private let coordinator: Coordinator
+    private let telemetry: Telemetry
     private let log: Log
     private var rules: [Int: (epoch: String, rules: CacheRules)] = [:]
     private var inFlight: [CacheKey: Promise<ToolOutcome>] = [:]
     private(set) var statistics = Statistics()
 
-    init(io: any IO, cache: Cache, coordinator: Coordinator, log: Log) {
+    init(
+        io: any IO, cache: Cache, coordinator: Coordinator, telemetry: Telemetry, log: Log
+    ) {
         self.io = io
         self.cache = cache
         self.coordinator = coordinator
+        self.telemetry = telemetry
         self.log = log
     }
 
@@ -32,7 +36,19 @@ final class ToolCaller {
 
     /// The answer when it is there already; nil: `call` has to be awaited, which does not look again.
     func cached(_ call: ToolCall) -> ToolOutcome? {
-        guard let slot = slot(of: call), let found = cache.find(slot) else { return nil }
+        guard let slot = slot(of: call) else { return nil }
+        let step = telemetry.step("cache lookup", in: call.trace)
+        let found = cache.find(slot)
+        step?.set("omni2.cache.hit", .truth(found != nil))
+        step?.end()
+        guard let found else { return nil }
+        statistics.calls += 1
+        return .result(found.result, mark: CacheMark(found))
+    }
+
+    /// What the tool said last, when its server is away and the operator allows to tell that.
+    func stale(_ call: ToolCall) -> ToolOutcome? {
+        guard let slot = slot(of: call), let found = cache.findStale(slot) else { return nil }
         statistics.calls += 1
         return .result(found.result, mark: CacheMark(found))
     }
@@ -136,19 +152,28 @@ final class ToolCaller {
     ) async -> ToolOutcome {
         let breaker = coordinator.breaker
         let pass: CircuitBreaker.Pass
+        let step = telemetry.step(
+            "circuit check", in: call.trace,
+            [
+                .init("omni2.mcp", .text(call.server.name)),
+                .init("omni2.circuit.state", .text(breaker.state(of: call.server.id).word)),
+            ])
+        defer { step?.end() }
         switch breaker.admit(call.server.id) {
         case .admitted(let admitted): pass = admitted
         case .refused(let seconds, let state):
+            step?.fail("circuit_open")
             return .unavailable(state: state.word, retryAfterSeconds: seconds)
         }
+        step?.end()
         guard let upstream = call.server.upstream else {
             coordinator.callAbandoned(pass)
             return .failed("the server has no session")
         }
         do throws(UpstreamError) {
             let result = try await upstream.callTool(
-                call.tool, argumentsJSON: call.arguments, meta: call.meta, until: deadline,
-                progress: call.progress, cancellation: cancellation)
+                call.tool, argumentsJSON: call.arguments, meta: call.meta, trace: call.trace,
+                until: deadline, progress: call.progress, cancellation: cancellation)
             coordinator.callSucceeded(pass)
             return .result(result, mark: nil)
         } catch {

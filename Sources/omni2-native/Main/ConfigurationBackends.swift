@@ -63,6 +63,11 @@ extension Configuration {
     struct Telemetry: Sendable, Hashable {
         var otlpEndpoint: String?
         var exportInterval: Duration
+        /// Which of traces, metrics and logs go there.
+        var signals: [String]
+        var metricsNeedToken: Bool
+        /// Of the traces that begin here.
+        var sampleRatio: Double
 
         init(_ read: inout ConfigurationReader) {
             read.begin("Telemetry")
@@ -73,7 +78,19 @@ extension Configuration {
             otlpEndpoint = endpoint.isEmpty ? nil : endpoint
             exportInterval = read.span(
                 "ExportSec", .seconds(5), in: .milliseconds(100)...(.seconds(3600)),
-                "How often spans and metrics are sent.", .live)
+                "How often spans and records are sent; metrics at most every 10 s.")
+            let known = ["traces", "metrics", "logs"]
+            signals = read.list(
+                "Signals", known, kind: "word", bounds: known.joined(separator: ", "),
+                "What is sent to the collector.", text: { $0 },
+                parse: { known.contains($0) ? $0 : nil })
+            metricsNeedToken = read.truth(
+                "MetricsNeedToken", true,
+                "Answer /metrics only to those who show a credential.")
+            sampleRatio = read.ratio(
+                "SampleRatio", 1,
+                "Share of the traces beginning here that is recorded; traces of callers follow their "
+                    + "caller's decision.")
             read.require(
                 endpoint.isEmpty || Configuration.isWebURL(endpoint), "Telemetry", "OTLPEndpoint",
                 "is not an http or https URL", "write one, or leave it empty")

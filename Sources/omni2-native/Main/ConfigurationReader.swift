@@ -95,6 +95,15 @@ struct ConfigurationReader {
             key, standard, kind: "text", bounds: "", help, change, text: { $0 }, parse: { $0 })
     }
 
+    /// A part of the whole, from 0 to 1.
+    mutating func ratio(
+        _ key: String, _ standard: Double, _ help: String, _ change: Change = .restart
+    ) -> Double {
+        single(
+            key, standard, kind: "number", bounds: "0 to 1", help, change, text: { "\($0)" },
+            parse: { text in Double(text).flatMap { (0...1).contains($0) ? $0 : nil } })
+    }
+
     /// One of some words.
     mutating func choice<Value: RawRepresentable<String> & CaseIterable & Sendable>(
         _ key: String, _ standard: Value, _ help: String, _ change: Change = .restart

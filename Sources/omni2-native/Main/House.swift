@@ -16,6 +16,7 @@ final class House {
     let readiness = Readiness()
     let clock: WallClock
     let store: SQLStore
+    let telemetry: Telemetry
     let hub: WebSocketHub
     let coordinator: Coordinator
     let cache: Cache
@@ -24,6 +25,9 @@ final class House {
     let warming: CacheWarming
     let api: API
     let mcpEndpoint: MCPEndpoint
+    let exporter: OTLPExporter
+    private let collector: MetricsCollector
+    private let metrics: MetricsRoutes
     let imports: ServerImport?
     /// The database was not there at the start: import when it comes.
     private var importIsDue = false
@@ -33,7 +37,8 @@ final class House {
     private(set) var hasEnded = false
 
     init(
-        _ configuration: Configuration, _ environment: Environment, limits: Limits, io: any IO
+        _ configuration: Configuration, _ environment: Environment, limits: Limits, io: any IO,
+        loop: @escaping () -> RingIO.Statistics
     ) throws(StartError) {
         self.io = io
         self.configuration = configuration
@@ -47,6 +52,7 @@ final class House {
         let listeners = try Listeners.open(
             configuration, build.activated, backlog: limits.backlogMax)
         store = build.store()
+        telemetry = build.telemetry
         hub = try build.hub()
         coordinator = try build.coordinator(store, hub)
         cache = try build.cache()
@@ -56,6 +62,10 @@ final class House {
         mcpEndpoint = MCPEndpoint(gateway, log: build.log(.gateway))
         api = try build.api()
         door = build.door(api, hub, journal)
+        collector = build.collector(
+            door, gateway, coordinator, cache, hub, readiness, loop: loop)
+        exporter = try build.exporter()
+        metrics = MetricsRoutes(collector)
         for listener in listeners { door.listen(listener) }
         addRoutes(build)
         wire()
@@ -76,6 +86,7 @@ final class House {
         cacheDoor?.start()
         hub.start()
         gateway.start()
+        exporter.start()
         announceReady()
         await awaitStop()
         await stop()
@@ -218,6 +229,7 @@ final class House {
         cache.stop()
         await coordinator.stop(until: deadline)
         await store.stop()
+        await exporter.stop(until: min(deadline, io.now + .seconds(2)))
         log.info("omni2-native stopped")
         journal.flush()
     }
@@ -239,6 +251,10 @@ final class House {
             before(state)
             self?.databaseChanged(state, databaseLog)
         }
+        store.telemetry = telemetry
+        collector.exporter = exporter
+        exporter.collect = { [unowned collector] in collector.collect(into: &$0) }
+        journal.copied = { [weak exporter] in exporter?.said($0) }
         cache.publish = { [unowned hub] in hub.publish($0) }
         hub.snapshot = { [unowned coordinator] access in
             .array(coordinator.registry.servers.filter { access.mayUse($0.name) }.map(\.snapshot))
@@ -286,6 +302,7 @@ final class House {
             circuits.add(to: &router)
             events.add(to: &router)
             cached.add(to: &router)
+            metrics.add(to: &router, isOpen: !configuration.telemetry.metricsNeedToken)
         }
     }
 }

@@ -11,6 +11,8 @@ struct HouseBuilder {
     let manager: ServiceManager
     let activated: ActivatedSockets
     let clock: WallClock
+    let telemetrySettings: TelemetrySettings
+    let telemetry: Telemetry
 
     init(
         _ configuration: Configuration, _ environment: Environment, limits: Limits, io: any IO
@@ -27,6 +29,11 @@ struct HouseBuilder {
                 rateRecordsMax: limits.journalRateRecordsMax,
                 rateWindow: limits.journalRateWindow))
         manager = Self.manager(environment, Log(journal, service: .main))
+        telemetrySettings = TelemetrySettings(
+            configuration.telemetry, environment, version: Main.version)
+        let seed = Digest.random(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        telemetry = Telemetry(
+            Tracer(telemetrySettings.tracer, clock: clock, seed: seed), io: io, clock: clock)
         do throws(SystemError) {
             activated = try ActivatedSockets(environment)
             try Files.makeDirectory(configuration.directories.state)
@@ -146,6 +153,7 @@ struct HouseBuilder {
             throw .system(error)
         }
         let (io, environment, deadlines) = (io, environment, upstreamDeadlines)
+        let telemetry = telemetry
         let gatewayLog = log(.gateway)
         return Coordinator(
             io: io, store: store, journal: journal,
@@ -156,7 +164,7 @@ struct HouseBuilder {
                 WatchedUpstream(
                     Upstream(
                         record: record, io: io, http: http, deadlines: deadlines,
-                        environment: environment, log: gatewayLog))
+                        environment: environment, telemetry: telemetry, log: gatewayLog))
             })
     }
 
@@ -228,7 +236,29 @@ struct HouseBuilder {
             io: io, countMax: limits.sessionsMax, idleTime: configuration.mcp.sessionIdleTimeout)
         return Gateway(
             io: io, settings: settings, sessions: sessions, cache: cache, coordinator: coordinator,
-            log: log(.gateway))
+            telemetry: telemetry, log: log(.gateway))
+    }
+
+    // MARK: Telemetry
+
+    func exporter() throws(StartError) -> OTLPExporter {
+        do throws(SystemError) {
+            return OTLPExporter(
+                io: io, http: try HTTPClient(io: io), settings: telemetrySettings,
+                tracer: telemetry.tracer, log: log(.telemetry))
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    func collector(
+        _ door: Door, _ gateway: Gateway, _ coordinator: Coordinator, _ cache: Cache,
+        _ hub: WebSocketHub, _ readiness: Readiness, loop: @escaping () -> RingIO.Statistics
+    ) -> MetricsCollector {
+        MetricsCollector(
+            requests: telemetry.requests, door: door, gateway: gateway, coordinator: coordinator,
+            cache: cache, hub: hub, journal: journal, tracer: telemetry.tracer,
+            readiness: readiness, startedAt: clock.now, loop: loop)
     }
 
     // MARK: The door
@@ -236,7 +266,8 @@ struct HouseBuilder {
     func api() throws(StartError) -> API {
         API(
             access: try access(), hosts: HostPolicy(names: configuration.http.allowedHosts),
-            origins: OriginPolicy(origins: configuration.http.allowedOrigins), log: log(.api))
+            origins: OriginPolicy(origins: configuration.http.allowedOrigins),
+            telemetry: telemetry, log: log(.api))
     }
 
     private func access() throws(StartError) -> Access {
@@ -269,6 +300,7 @@ struct HouseBuilder {
         conversation.sendTime = limits.sendTimeout
         let shared = HTTPConversation.Shared(
             limits: conversation, makeRequestID: RequestIDs().next, date: { [clock] in clock.date },
+            ended: { [telemetry] in telemetry.answered($0) },
             handle: { [unowned api] in api.handle($0) })
         door.welcome = { _ in HTTPConversation(shared) }
         door.turnEnd = { [unowned hub] in

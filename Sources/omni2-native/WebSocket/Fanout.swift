@@ -37,6 +37,8 @@ final class Fanout {
         var deliveries: UInt64 = 0
         var flights: UInt64 = 0
         var cuts: UInt64 = 0
+        /// From the first to the last send of one pass over all subscribers, in seconds.
+        var drainTime = Histogram(bounds: Histogram.turnBounds)
     }
 
     /// What the last subscriber got: most others of the same class get the same.
@@ -75,6 +77,15 @@ final class Fanout {
         events = try EventLog(bytesMax: settings.logBytesMax, entriesMax: settings.logEventsMax)
         rows = SubscriberRows(capacity: settings.subscribersMax)
         matches = ClassMatches(classesMax: settings.classesMax, entriesMax: events.entriesMax)
+    }
+
+    /// How many events the slowest subscriber is behind.
+    var lagMax: UInt64 {
+        var lag: UInt64 = 0
+        for slot in 0..<rows.highWater where !rows[slot].flags.contains(.free) {
+            lag = max(lag, events.next &- min(rows[slot].cursor, events.next))
+        }
+        return lag
     }
 
     // MARK: Publishing
@@ -174,6 +185,7 @@ final class Fanout {
         }
         guard resumeSlot == 0, turn == drainTurn &+ 1 else { return false }
         let cost = io.now - drainStart
+        statistics.drainTime.observe(Double(cost.nanosecondsClamped) * 1e-9)
         guard cost > settings.slowDrain else { return false }
         let end = io.now + min(cost, settings.drainPauseMax)
         pauseEnd = end

@@ -24,6 +24,7 @@ final class Upstream {
     private let http: HTTPClient
     private let environment: Environment
     private let eras: UpstreamEras
+    private let telemetry: Telemetry?
     var calls = UpstreamCalls()
     var transport: (any UpstreamTransport)?
     private(set) var session = MCPClientSession(verdict: .handshake)
@@ -47,7 +48,7 @@ final class Upstream {
     init(
         record: ServerRecord, io: any IO, http: HTTPClient,
         deadlines: UpstreamDeadlines = UpstreamDeadlines(), environment: Environment = [:],
-        eras: UpstreamEras = .handshakeFirst, log: Log
+        eras: UpstreamEras = .handshakeFirst, telemetry: Telemetry? = nil, log: Log
     ) {
         self.record = record
         self.io = io
@@ -55,6 +56,7 @@ final class Upstream {
         self.deadlines = deadlines
         self.environment = environment
         self.eras = eras
+        self.telemetry = telemetry
         self.log = log.with(["mcp": record.name])
     }
 
@@ -322,16 +324,18 @@ final class Upstream {
     /// - Throws: `rpc` when the server refused the call; a tool's own failure is a result with
     ///   `isError`. `stopped` after a cancellation.
     func callTool(
-        _ name: String, argumentsJSON: [UInt8], meta: [UInt8]?, until deadline: MonotonicTime,
-        progress: (([UInt8]) -> Void)? = nil, cancellation: UpstreamCancellation? = nil
+        _ name: String, argumentsJSON: [UInt8], meta: [UInt8]?, trace: TraceContext? = nil,
+        until deadline: MonotonicTime, progress: (([UInt8]) -> Void)? = nil, cancellation: UpstreamCancellation? = nil
     ) async throws(UpstreamError) -> [UInt8] {
         let tool = catalogue.tools.first { $0.name == name }
         let options = CallOptions(
-            isRepeatable: tool?.annotations.saidReadOnly == true, progress: progress,
-            cancellation: cancellation)
-        return try await exchange("tools/call", options, until: deadline) { id in
+            isRepeatable: tool?.annotations.saidReadOnly == true, target: name,
+            trace: trace, progress: progress, cancellation: cancellation)
+        let baggage = RequestContext.current?.baggage
+        return try await exchange("tools/call", options, until: deadline) { id, trace in
             UpstreamParams.toolCall(
-                name, argumentsJSON, meta: meta, progressToken: progress == nil ? nil : id,
+                name, argumentsJSON, meta: trace?.added(to: meta, baggage: baggage) ?? meta,
+                progressToken: progress == nil ? nil : id,
                 keepsEnvelope: modern != nil)
         }
     }
@@ -344,11 +348,15 @@ final class Upstream {
         let known = MCPMethod(name: method)
         let options = CallOptions(
             isRepeatable: known?.isRepeatable ?? false, progress: nil, cancellation: cancellation)
-        return try await exchange(method, options, until: deadline) { _ in paramsJSON }
+        return try await exchange(method, options, until: deadline) { _, _ in paramsJSON }
     }
 
     private struct CallOptions {
         var isRepeatable: Bool
+        /// The tool, for the name of the step.
+        var target: String?
+        /// The step above; nil takes that of the request at hand.
+        var trace: TraceContext?
         var progress: (([UInt8]) -> Void)?
         var cancellation: UpstreamCancellation?
     }
@@ -357,7 +365,45 @@ final class Upstream {
     /// the request without looking at it, so sending it again cannot do anything twice.
     private func exchange(
         _ method: String, _ options: CallOptions, until deadline: MonotonicTime,
-        _ params: (Int64) -> [UInt8]?
+        _ params: (Int64, TraceContext?) -> [UInt8]?
+    ) async throws(UpstreamError) -> [UInt8] {
+        let start = MonotonicTime.read()
+        let parent = options.trace ?? RequestContext.current?.trace
+        let span = telemetry?.step(
+            options.target.map { "\(method) \($0)" } ?? method, .client, in: parent,
+            spanAttributes(method, options.target))
+        do throws(UpstreamError) {
+            let result = try await ask(
+                method, options, span?.context ?? parent, until: deadline, params)
+            telemetry?.asked(name, method, since: start, nil)
+            span?.end()
+            return result
+        } catch {
+            telemetry?.asked(name, method, since: start, error)
+            span?.fail(error.typeWord, error.description)
+            span?.end()
+            throw error
+        }
+    }
+
+    /// OpenTelemetry's conventions for MCP.
+    private func spanAttributes(
+        _ method: String, _ target: String?
+    ) -> [SpanRecord.Attribute] {
+        var attributes: [SpanRecord.Attribute] = [
+            .init("mcp.method.name", .text(method)), .init("rpc.system.name", "jsonrpc"),
+            .init("omni2.mcp", .text(name)),
+        ]
+        if let target {
+            attributes.append(.init("gen_ai.operation.name", "execute_tool"))
+            attributes.append(.init("gen_ai.tool.name", .text(target)))
+        }
+        return attributes
+    }
+
+    private func ask(
+        _ method: String, _ options: CallOptions, _ trace: TraceContext?,
+        until deadline: MonotonicTime, _ params: (Int64, TraceContext?) -> [UInt8]?
     ) async throws(UpstreamError) -> [UInt8] {
         var mayRenew = true
         while true {
@@ -370,12 +416,13 @@ final class Upstream {
                 progress: options.progress)
             options.cancellation?.action = { [weak self] in self?.cancel(call, $0) }
             do throws(UpstreamError) {
-                var params = params(call.id)
+                var params = params(call.id, trace)
                 if let modern {
                     let whole = modern.params(params)
                     call.headers = modern.headers(method, whole)
                     params = whole
                 }
+                if let context = RequestContext.current { call.headers += context.headers(trace) }
                 let (bytes, message) = try await perform(
                     call, params, over: transport, until: deadline)
                 if let error = UpstreamError(answer: message, in: bytes) { throw error }

@@ -1,0 +1,159 @@
+import OmniCore
+import OmniIO
+
+/// What services tell about the work they do: spans and figures of requests, calls and statements.
+///
+/// Costs a comparison where nothing is recorded. Where a request is in its trace travels in
+/// `RequestContext`; a step below it has the step above as parent.
+final class Telemetry {
+    let tracer: Tracer
+    let requests = RequestMetrics()
+    private let io: any IO
+    private let clock: WallClock
+
+    init(_ tracer: Tracer, io: any IO, clock: WallClock) {
+        self.tracer = tracer
+        self.io = io
+        self.clock = clock
+    }
+
+    /// Counts, and records no spans.
+    convenience init(io: any IO) {
+        let clock = WallClock(io)
+        self.init(.off(clock), io: io, clock: clock)
+    }
+
+    private var secondsSince1970: Double { Double(clock.now.nanosecondsSince1970) * 1e-9 }
+
+    private func seconds(since start: MonotonicTime) -> Double {
+        Double((MonotonicTime.read() - start).nanosecondsClamped) * 1e-9
+    }
+
+    // MARK: HTTP
+
+    /// The context of everything done for this request; its span ends with the answer.
+    func received(_ exchange: HTTPExchange) -> RequestContext {
+        let request = exchange.request
+        let parent = request.header("traceparent").flatMap {
+            TraceContext(parent: $0, state: request.header("tracestate"))
+        }
+        var context = RequestContext(
+            requestID: exchange.requestID, trace: tracer.enter(parent),
+            baggage: Baggage.accepted(request.header("baggage")))
+        guard
+            let span = tracer.begin(
+                request.method.name, .server, in: context.trace,
+                [
+                    .init("http.request.method", .text(request.method.name)),
+                    .init("url.path", .text(request.path)), .init("url.scheme", "http"),
+                    .init("omni2.request_id", .text(exchange.requestID)),
+                ])
+        else { return context }
+        span.set("client.address", ifPresent: exchange.peerAddress?.host)
+        span.set("user_agent.original", ifPresent: request.header("User-Agent"))
+        exchange.span = span
+        context.trace = span.context
+        return context
+    }
+
+    /// Called once per request, when its answer is complete or nobody waits for it any more.
+    func answered(_ exchange: HTTPExchange) {
+        let status = exchange.status
+        requests.answered(
+            method: exchange.request.method, route: exchange.route, status: status,
+            seconds: seconds(since: exchange.receivedAt), bytes: exchange.bodyBytes,
+            trace: exchange.span?.context, at: secondsSince1970)
+        guard let span = exchange.span else { return }
+        exchange.span = nil
+        span.rename("\(exchange.request.method.name) \(exchange.route)")
+        span.set("http.route", .text(exchange.route))
+        span.set("http.response.status_code", .number(Int64(status)))
+        if status >= 500 { span.fail(String(status)) }
+        span.end()
+    }
+
+    // MARK: Tools
+
+    /// A step of the request at hand; nil where it is not recorded.
+    func step(
+        _ name: String, _ kind: SpanRecord.Kind = .internal, in parent: TraceContext?,
+        _ attributes: @autoclosure () -> [SpanRecord.Attribute] = []
+    ) -> Span? {
+        guard tracer.settings.isOn, parent?.isSampled == true else { return nil }
+        return tracer.begin(name, kind, in: parent, attributes())
+    }
+
+    func toolEnded(
+        _ name: String, since start: MonotonicTime, succeeded: Bool, trace: TraceContext?
+    ) {
+        requests.called(
+            tool: name, succeeded: succeeded, seconds: seconds(since: start), trace: trace,
+            at: secondsSince1970)
+    }
+
+    // MARK: MCP servers
+
+    func asked(
+        _ mcp: String, _ method: String, since start: MonotonicTime, _ error: UpstreamError?
+    ) {
+        requests.asked(
+            mcp: mcp, method: method, status: error?.typeWord ?? "ok",
+            seconds: seconds(since: start))
+    }
+
+    // MARK: Statements
+
+    func statementBegins(_ text: String, system: String) -> Statement {
+        let operation = text.prefix { $0 != " " && $0 != "\n" }
+        let span = step(
+            String(operation), .client, in: RequestContext.current?.trace,
+            [
+                .init("db.system.name", .text(system)),
+                .init("db.operation.name", .text(String(operation))),
+                // With placeholders: values are not part of it.
+                .init("db.query.text", .text(text)),
+            ])
+        return Statement(span: span, start: MonotonicTime.read())
+    }
+
+    func statementEnded(_ statement: Statement, error: String?) {
+        requests.ran(
+            statementSeconds: seconds(since: statement.start), succeeded: error == nil)
+        if let error { statement.span?.fail("database", error) }
+        statement.span?.end()
+    }
+
+    struct Statement {
+        let span: Span?
+        let start: MonotonicTime
+    }
+}
+
+extension RequestContext {
+    /// What a request to somebody else says about where it belongs.
+    func headers(_ trace: TraceContext?) -> [HTTPClientRequest.Header] {
+        var headers = [HTTPClientRequest.Header("X-Request-ID", requestID)]
+        if let trace {
+            headers.append(.init("traceparent", trace.parent))
+            if !trace.state.isEmpty { headers.append(.init("tracestate", trace.state)) }
+        }
+        if let baggage { headers.append(.init("baggage", baggage)) }
+        return headers
+    }
+}
+
+extension TraceContext {
+    /// `params._meta` with this position in it, as MCP carries Trace Context (SEP-414).
+    func added(to meta: [UInt8]?, baggage: String?) -> [UInt8] {
+        var changes: [JSONSplice.Change] = [.init("traceparent", value: .string(parent))]
+        if !state.isEmpty { changes.append(.init("tracestate", value: .string(state))) }
+        if let baggage { changes.append(.init("baggage", value: .string(baggage))) }
+        let meta = meta ?? Array("{}".utf8)
+        return meta.withRawSpan { bytes in
+            let whole = ByteRange(offset: 0, count: bytes.byteCount)
+            var splice = JSONSplice()
+            splice.edit(whole, in: bytes, changes)
+            return splice.applied(to: whole, of: bytes)
+        }
+    }
+}

@@ -1,0 +1,135 @@
+import OmniCore
+import OmniIO
+
+/// Makes spans and keeps those that ended until the exporter takes them, bounded.
+///
+/// Sampling is parent based: whoever sent a `traceparent` has decided for us; a trace that begins
+/// here is recorded by the ratio of its number, so that every service decides alike.
+final class Tracer {
+    struct Settings {
+        /// False: nothing is recorded, and contexts pass through as they came.
+        var isOn = false
+        /// 0…1, of the traces that begin here.
+        var ratio = 1.0
+        /// Follow the caller's decision.
+        var isParentBased = true
+        var spansMax = 8192
+    }
+
+    let settings: Settings
+    private let clock: WallClock
+    private var random: SplitMix64
+    private(set) var ended: [SpanRecord] = []
+    private(set) var droppedCount: UInt64 = 0
+    /// So many are waiting that a batch is worth sending.
+    var batchIsReady: () -> Void = {}
+    private static let batchSpans = 512
+
+    init(_ settings: Settings, clock: WallClock, seed: UInt64) {
+        self.settings = settings
+        self.clock = clock
+        random = SplitMix64(seed: seed)
+    }
+
+    static func off(_ clock: WallClock) -> Tracer { Tracer(Settings(), clock: clock, seed: 0) }
+
+    var now: UInt64 { UInt64(clamping: WallTime.now().nanosecondsSince1970) }
+
+    /// Where a request that came with `parent` stands: nil when there is no trace at all.
+    func enter(_ parent: TraceContext?) -> TraceContext? {
+        guard settings.isOn else { return parent }
+        if let parent, settings.isParentBased { return parent }
+        let traceID =
+            parent?.traceID
+            ?? TraceContext.TraceID(high: random.next(), low: nonzero())
+        return TraceContext(
+            traceID: traceID, spanID: parent?.spanID ?? 0, flags: isChosen(traceID) ? 1 : 0,
+            state: parent?.state ?? "")
+    }
+
+    /// Nil when the trace is not recorded. `parent.spanID` 0: the span is its trace's root.
+    func begin(
+        _ name: String, _ kind: SpanRecord.Kind, in parent: TraceContext?,
+        _ attributes: [SpanRecord.Attribute] = []
+    ) -> Span? {
+        guard settings.isOn, let parent, parent.isSampled else { return nil }
+        var record = SpanRecord(
+            parent.child(spanID: nonzero()), parentID: parent.spanID, name: name, kind: kind,
+            start: now)
+        record.attributes = attributes
+        return Span(record, self)
+    }
+
+    fileprivate func end(_ record: SpanRecord) {
+        guard ended.count < settings.spansMax else {
+            droppedCount += 1
+            return
+        }
+        ended.append(record)
+        if ended.count == Self.batchSpans { batchIsReady() }
+    }
+
+    /// The oldest, which then are the caller's.
+    func take(_ count: Int) -> [SpanRecord] {
+        let taken = Array(ended.prefix(count))
+        ended.removeFirst(taken.count)
+        return taken
+    }
+
+    /// A collector did not want them.
+    func drop(_ count: Int) { droppedCount += UInt64(count) }
+
+    private func nonzero() -> UInt64 {
+        while true {
+            let number = random.next()
+            if number != 0 { return number }
+        }
+    }
+
+    /// The lowest 56 bits decide, as OpenTelemetry's `TraceIdRatioBased` has it.
+    private func isChosen(_ traceID: TraceContext.TraceID) -> Bool {
+        if settings.ratio >= 1 { return true }
+        let value = Double(traceID.low & 0x00FF_FFFF_FFFF_FFFF)
+        return value < settings.ratio * 0x1p56
+    }
+}
+
+/// One step under way. Ends once; what is said of it afterwards is lost.
+final class Span {
+    private var record: SpanRecord
+    private let tracer: Tracer
+    private var hasEnded = false
+
+    fileprivate init(_ record: SpanRecord, _ tracer: Tracer) {
+        self.record = record
+        self.tracer = tracer
+    }
+
+    /// What its children have as parent.
+    var context: TraceContext { record.context }
+
+    func set(_ name: String, _ value: SpanRecord.Value) {
+        record.attributes.append(.init(name, value))
+    }
+
+    func set(_ name: String, ifPresent value: String?) {
+        if let value { set(name, .text(value)) }
+    }
+
+    func link(_ context: TraceContext) { record.links.append(context) }
+
+    func rename(_ name: String) { record.name = name }
+
+    /// `error.type` is a word of a small set; `message` is for people.
+    func fail(_ type: String, _ message: String = "") {
+        set("error.type", .text(type))
+        record.status = .failed(message)
+    }
+
+    func end() {
+        if hasEnded { return }
+        hasEnded = true
+        record.end = tracer.now
+        tracer.end(record)
+    }
+}
