@@ -3,7 +3,7 @@
 The tools behave; the faults sit in front of them, in `Gate`, so that a fault is the same for every
 MCP message. Beside /mcp there is a control side that the tests use and the daemon does not know:
 
-    GET  /control/state         {"calls": {tool: count}, "requests": [{"http", "rpc", "headers"}]}
+    GET  /control/state         {"calls": {tool: count}, "requests": [{"http", "rpc", "headers", "meta"}]}
     POST /control/mode?is=MODE  ok · error (500) · refuse (503) · hang · garbage · lost (404, a session gone)
     POST /control/reset         forgets calls, requests and added tools
 """
@@ -46,7 +46,8 @@ class Gate:
             if not message.get("more_body"):
                 break
         headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
-        Gate.requests.append({"http": scope["method"], "rpc": method_of(body), "headers": headers})
+        Gate.requests.append({"http": scope["method"], "rpc": method_of(body), "headers": headers,
+                              "meta": meta_of(body)})
 
         async def replay():
             return messages.pop(0) if messages else await receive()
@@ -78,6 +79,14 @@ def method_of(body: bytes) -> str | None:
     except ValueError:
         return None
     return message.get("method") if isinstance(message, dict) else None
+
+
+def meta_of(body: bytes) -> dict | None:
+    try:
+        message = json.loads(body)
+    except ValueError:
+        return None
+    return (message.get("params") or {}).get("_meta") if isinstance(message, dict) else None
 
 
 def counted(name: str) -> int:
