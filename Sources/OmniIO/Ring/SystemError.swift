@@ -26,4 +26,7 @@ public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String { "\(call): \(message)" }
 
     public var isTimeout: Bool { code == ETIMEDOUT }
+
+    /// The same call may succeed in a moment.
+    public var isTemporary: Bool { code == EAGAIN || code == ENOBUFS }
 }

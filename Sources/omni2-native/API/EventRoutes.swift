@@ -93,6 +93,7 @@ struct EventRoutes {
 
     /// `event_types` lists the types wanted; `Last-Event-ID` or `since` where to go on.
     private func stream(_ call: Router.Call) {
+        call.exchange.principal = call.principal
         let since = call.request.header("Last-Event-ID") ?? call.request.query("since")
         let isTaken = hub.streams.begin(
             call.exchange, types: eventTypes(call), since: since.flatMap { UInt64($0) },

@@ -13,7 +13,7 @@ final class Access {
         case invalid
     }
 
-    private let adminTokenHash: [UInt8]
+    let adminTokenHash: [UInt8]
     private let ownUser: UInt32
     private let log: Log
 
@@ -46,7 +46,13 @@ final class Access {
 
     private func localPrincipal(_ exchange: HTTPExchange) -> Principal? {
         guard let peer = exchange.peerCredentials else { return nil }
-        switch exchange.listener?.audience {
+        return localPrincipal(peer, exchange.listener?.audience)
+    }
+
+    func localPrincipal(
+        _ peer: Sockets.PeerCredentials, _ audience: Listener.Audience?
+    ) -> Principal? {
+        switch audience {
         case .administrators: break
         case .local where peer.user == 0 || peer.user == ownUser: break
         case .local, .network, nil: return nil

@@ -31,6 +31,8 @@ final class Connection {
     private var isSending = false
     private(set) var isPaused = false
     private(set) var hasPeerEnded = false
+    /// Nothing is read any more, and nothing new begins: see `Door.park`.
+    private(set) var isParked = false
     /// In the door's list of those to flush at the end of the turn.
     var isDirty = false
 
@@ -124,10 +126,27 @@ final class Connection {
         armReceive()
     }
 
+    // MARK: Handing over
+
+    /// Ends reading. What arrives until the kernel has let go is kept for our successor.
+    func park() {
+        guard isOpen, !isParked else { return }
+        isParked = true
+        if isReceiving { io.cancel(token(.receive)) }
+    }
+
+    /// The kernel has no operation on the socket.
+    var isQuiet: Bool { !isReceiving && !isSending && !conversation.isAloft }
+
+    /// Our successor sends the rest.
+    func stopSending() { if isSending { io.cancel(token(.send)) } }
+
+    var unsent: [UInt8] { outbox.unsent }
+
     // MARK: Completions
 
     func armReceive() {
-        guard !isReceiving, !isPaused, !hasPeerEnded else { return }
+        guard !isReceiving, !isPaused, !hasPeerEnded, !isParked else { return }
         if case .closed = stage { return }
         isReceiving = true
         io.receive(on: descriptor, token: token(.receive))
@@ -137,7 +156,11 @@ final class Connection {
         if !completion.hasMore { isReceiving = false }
         defer { io.giveBack(completion) }
         if let bytes = unsafe io.received(completion) {
-            if isOpen { unsafe conversation.received(bytes, on: self) }
+            if isParked {
+                unsafe door.keep(bytes, of: self)
+            } else if isOpen {
+                unsafe conversation.received(bytes, on: self)
+            }
             // Multishot ends now and then, for want of buffers or room: it is armed again.
             armReceive()
         } else {
@@ -150,7 +173,7 @@ final class Connection {
         switch (result, stage) {
         case (_, .closed): break
         case (-Code.noBuffers, _), (-Code.interrupted, _): armReceive()
-        case (-Code.cancelled, _) where isPaused: break
+        case (-Code.cancelled, _) where isPaused || isParked: break
         case (-Code.cancelled, _): armReceive()
         case (0, .open):
             hasPeerEnded = true
@@ -165,11 +188,14 @@ final class Connection {
         isSending = false
         if case .closed = stage {
             retireIfQuiet()
+        } else if completion.result == -Code.cancelled, door.isFrozen {
+            return
         } else if completion.result < 0 {
             abort()
         } else if let rest = unsafe outbox.landed(
             Int(completion.result), to: door.buffers)
         {
+            if door.isFrozen { return }
             isSending = true
             unsafe io.send(on: descriptor, rest, token: token(.send))
         } else {
@@ -179,7 +205,7 @@ final class Connection {
 
     /// End of the turn, or of a send: whatever is gathered leaves in one piece.
     func flush() {
-        if isSending || conversation.isAloft { return }
+        if isSending || conversation.isAloft || door.isFrozen { return }
         if case .closed = stage { return }
         if let bytes = unsafe outbox.takeOff() {
             isSending = true
@@ -209,6 +235,7 @@ final class Connection {
         setDeadline(io.now + door.limits.lingerTime)
         // A paused peer may have sent its end long ago.
         isPaused = false
+        isParked = false
         armReceive()
     }
 

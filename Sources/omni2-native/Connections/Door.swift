@@ -20,12 +20,18 @@ final class Door: CompletionHandler {
     let limits: Limits
     let buffers = SendBuffers()
     private let log: Log
-    private var listeners: [Listener] = []
+    private(set) var listeners: [Listener] = []
     private var slots: SlotIndex
     private var connections: [Connection?]
     private var dirty: [Connection] = []
     private var isAccepting = false
     private var isDraining = false
+    /// From here on peers that come in are handed over as they are.
+    var isParking = false
+    /// Nothing is sent any more either.
+    var isFrozen = false
+    /// What parked connections still received, by slot.
+    var unread: [UInt32: [UInt8]] = [:]
     private var limitWasReached = false
     /// Woken when the last connection is gone.
     private var emptied: WaitTicket?
@@ -134,7 +140,25 @@ final class Door: CompletionHandler {
             conversation: welcome(listener))
         connections[Int(handle.slot)] = connection
         (connection.conversation as? any ConversationOpening)?.opened(on: connection)
+        if isParking { connection.park() }
         connection.armReceive()
+    }
+
+    /// A connection that a predecessor held. Nil, and closed, when there is no room. The caller
+    /// opens the conversation.
+    func restore(
+        _ descriptor: Int32, _ listener: Listener, _ conversation: any Conversation
+    ) -> Connection? {
+        guard let handle = slots.claim() else {
+            io.close(descriptor)
+            return nil
+        }
+        statistics.accepted += 1
+        let connection = Connection(
+            handle: handle, descriptor: descriptor, listener: listener, door: self,
+            conversation: conversation)
+        connections[Int(handle.slot)] = connection
+        return connection
     }
 
     private func refuse(_ descriptor: Int32) {

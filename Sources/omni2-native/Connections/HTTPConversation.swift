@@ -48,10 +48,10 @@ final class HTTPConversation: ConversationOpening {
         var hasHead = false
     }
 
-    private let shared: Shared
-    private var input: [UInt8] = []
+    let shared: Shared
+    private(set) var input: [UInt8] = []
     private var reading: Reading?
-    private var exchange: HTTPExchange?
+    private(set) var exchange: HTTPExchange?
     /// Requests are taken from `input` in a loop; an answer given inside it does not recurse.
     private var isReadingRequests = false
     private var isStopping = false
@@ -122,7 +122,7 @@ final class HTTPConversation: ConversationOpening {
     // MARK: Reading
 
     private func readRequests(on connection: Connection) {
-        if isReadingRequests { return }
+        if isReadingRequests || connection.isParked { return }
         isReadingRequests = true
         defer { isReadingRequests = false }
         while exchange == nil, connection.isOpen, !input.isEmpty {
@@ -198,6 +198,12 @@ final class HTTPConversation: ConversationOpening {
         return shared.makeRequestID()
     }
 
+    /// An answer that goes on forever, taken over from a predecessor together with its connection.
+    func goOn(with exchange: HTTPExchange, on connection: Connection) {
+        self.exchange = exchange
+        watchSending(connection)
+    }
+
     // MARK: Answering (called by the exchange)
 
     /// Status line and headers. `writer` knows the request's version and how the body is framed.
@@ -225,6 +231,7 @@ final class HTTPConversation: ConversationOpening {
     func answered(keepsAlive: Bool, on connection: Connection) {
         exchange = nil
         guard keepsAlive, !isStopping, !connection.hasPeerEnded else { return connection.finish() }
+        if connection.isParked { return connection.setDeadline(nil) }
         connection.setDeadline(connection.io.now + shared.limits.idleTime)
         connection.resumeReceiving()
         readRequests(on: connection)

@@ -22,6 +22,10 @@ final class HTTPExchange {
     var abandoned: () -> Void = {}
     /// What was streamed has left; there is room for more.
     var drained: () -> Void = {}
+    /// Set, both, for a stream that has no end of its own: whose it is, and what a successor needs to
+    /// go on with it.
+    var principal: Principal?
+    var standing: (() -> ParkedStream.Kind?)?
 
     private weak var connection: Connection?
     private unowned let conversation: HTTPConversation
@@ -93,6 +97,29 @@ final class HTTPExchange {
         conversation.answered(keepsAlive: writer.keepsAlive, on: connection)
     }
 
+    /// The stream was begun by a predecessor.
+    func goOn() {
+        guard case .awaitingAnswer = state else { return }
+        state = .streaming
+        // The head has been sent; writing it once more settles how the rest is framed.
+        var head = ByteWriter(capacity: 256)
+        writer.end(.stream, into: &head)
+    }
+
+    /// The daemon stops and the answer is not ready.
+    func giveUp() {
+        switch state {
+        case .awaitingAnswer:
+            writer.keepsAlive = false
+            respond(
+                .failure(
+                    .serviceUnavailable, "The daemon restarts; try again in a moment.",
+                    headers: [.init(name: "Retry-After", value: "1")]))
+        case .streaming: endStream()
+        case .answered, .abandoned: break
+        }
+    }
+
     /// Hands the connection over; `respond` writes the whole `101 Switching Protocols`.
     func upgrade(
         _ respond: (inout ByteWriter, (inout ByteWriter) -> Void) -> Void,
@@ -129,5 +156,6 @@ final class HTTPExchange {
     private func release() {
         abandoned = {}
         drained = {}
+        standing = nil
     }
 }

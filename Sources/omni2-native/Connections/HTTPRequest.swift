@@ -6,7 +6,7 @@ final class HTTPRequest {
     let body: [UInt8]
     /// Decoded path, without the query.
     let path: String
-    private let bytes: [UInt8]
+    let bytes: [UInt8]
 
     init(bytes: [UInt8], head: HTTPRequestHead, body: [UInt8]) {
         self.bytes = bytes

@@ -17,6 +17,14 @@ struct Outbox {
     /// Bytes not yet taken by the kernel.
     var byteCount: Int { (gathering?.count ?? 0) + (flying?.count ?? 0) - sentBytes }
 
+    /// A copy of what the kernel has not taken. Only while no send is under way.
+    var unsent: [UInt8] {
+        var bytes: [UInt8] = []
+        if let flying { unsafe bytes += flying.writer.unsafeBytes[sentBytes...] }
+        if let gathering { bytes += gathering.writer.array() }
+        return bytes
+    }
+
     /// `write` appends at most `count` bytes.
     mutating func append(
         reserving count: Int, from buffers: SendBuffers, _ write: (inout ByteWriter) -> Void

@@ -52,9 +52,10 @@ final class Gateway {
         }
     }
 
-    func stop() {
+    /// `keepingSessions`: a successor goes on with them.
+    func stop(keepingSessions: Bool = false) {
         isStopped = true
-        sessions.endAll()
+        if !keepingSessions { sessions.endAll() }
     }
 
     // MARK: Servers come and go

@@ -7,14 +7,17 @@ import OmniIO
 final class GatewaySession {
     let id: String
     let principal: Principal
-    var machine = MCPSession()
+    var machine: MCPSession
     var lastUsed: MonotonicTime
     /// The client's GET stream, at most one: a message goes to one stream only.
     var stream: HTTPExchange?
     /// Calls that can be cancelled, by the raw id of their request.
     var calls: [[UInt8]: () -> Void] = [:]
 
-    init(id: String, principal: Principal, now: MonotonicTime) {
+    init(
+        id: String, principal: Principal, machine: MCPSession = MCPSession(), now: MonotonicTime
+    ) {
+        self.machine = machine
         self.id = id
         self.principal = principal
         lastUsed = now
@@ -68,6 +71,7 @@ final class GatewaySessions {
     }
 
     var count: Int { sessions.count }
+    var now: MonotonicTime { io.now }
 
     /// At the limit the session idle for longest ends; its client gets 404 and begins anew.
     func open(for principal: Principal) -> GatewaySession {
@@ -94,6 +98,15 @@ final class GatewaySessions {
         ended += 1
         session.close()
     }
+
+    /// One that a predecessor opened; false when there are as many as allowed.
+    func restore(_ session: GatewaySession) -> Bool {
+        guard sessions.count < countMax else { return false }
+        sessions[session.id] = session
+        return true
+    }
+
+    subscript(id: String) -> GatewaySession? { sessions[id] }
 
     func forEach(_ body: (GatewaySession) -> Void) { sessions.values.forEach(body) }
 

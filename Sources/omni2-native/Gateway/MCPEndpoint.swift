@@ -36,10 +36,16 @@ final class MCPEndpoint {
         if let old = session.stream, old.isOpen {
             return call.fail(.conflict, "This session has its stream open already.")
         }
-        session.stream = call.exchange
-        call.exchange.abandoned = { [weak session] in session?.stream = nil }
+        call.exchange.principal = call.principal
+        Self.attach(call.exchange, to: session)
         call.exchange.beginStream(Self.eventStream())
         call.exchange.stream(EventText.keepAlive)
+    }
+
+    static func attach(_ stream: HTTPExchange, to session: GatewaySession) {
+        session.stream = stream
+        stream.abandoned = { [weak session] in session?.stream = nil }
+        stream.standing = { [weak session] in session.map { .session($0.id) } }
     }
 
     private func delete(_ call: Router.Call) {

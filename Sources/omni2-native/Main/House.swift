@@ -25,6 +25,9 @@ final class House {
     let api: API
     let mcpEndpoint: MCPEndpoint
     let imports: ServerImport?
+    private let ledger: HandoverLedger
+    private let takeover: Takeover
+    private let webSockets: WebSocketConversation.Shared
     /// The database was not there at the start: import when it comes.
     private var importIsDue = false
     /// Where signals arrive; set before `live`.
@@ -54,7 +57,12 @@ final class House {
         gateway = build.gateway(cache, coordinator)
         warming = CacheWarming(gateway, cache, log: build.log(.cache))
         mcpEndpoint = MCPEndpoint(gateway, log: build.log(.gateway))
-        api = try build.api()
+        let access = try build.access()
+        api = build.api(access)
+        ledger = HandoverLedger(access)
+        takeover = Takeover(
+            manager: manager, activated: build.activated, ledger: ledger, log: log)
+        webSockets = build.webSockets
         door = build.door(api, hub, journal)
         for listener in listeners { door.listen(listener) }
         addRoutes(build)
@@ -68,6 +76,10 @@ final class House {
         feedWatchdog()
         store.start()
         await connectDatabase()
+        await takeover.run(
+            Takeover.Rooms(
+                door: door, hub: hub, sessions: gateway.sessions, webSockets: webSockets,
+                applications: [hub, EchoApplication()]))
         door.open()
         coordinator.start()
         await loadServers()
@@ -209,17 +221,48 @@ final class House {
         let deadline = io.now + configuration.main.stopTimeout
         log.info("stopping", id: .daemonStopping)
         tell { () throws(SystemError) in try manager.stopping(status: "stopping") }
+        // Without systemd nobody can keep the connections for a successor.
+        manager.isPresent ? await handOver(until: deadline) : await end(until: deadline)
+        log.info("omni2-native stopped")
+        journal.flush()
+    }
+
+    /// Connections end with us.
+    private func end(until deadline: MonotonicTime) async {
         door.closeListeners()
         warming.stop()
         gateway.stop()
         hub.stop()
         await door.drain(until: min(deadline, io.now + configuration.main.stopTimeout / 2))
+        await endServices(until: deadline)
+    }
+
+    /// What a request that came in the last moment may still take.
+    private static let lastRequestTime = Duration.seconds(2)
+
+    /// Connections live on: requests under way are answered, and events are delivered until the last
+    /// service has ended.
+    private func handOver(until deadline: MonotonicTime) async {
+        await door.finishRequests(
+            until: min(deadline, io.now + configuration.main.stopTimeout / 2))
+        await door.park(until: min(deadline, io.now + Self.lastRequestTime))
+        warming.stop()
+        gateway.stop(keepingSessions: true)
+        hub.stop()
+        await endServices(until: deadline)
+        let handover = Handover(
+            io: io, manager: manager, door: door, hub: hub, sessions: gateway.sessions,
+            ledger: ledger, log: log)
+        if await handover.leave() { return }
+        gateway.sessions.endAll()
+        await door.drain(until: io.now + Self.lastRequestTime)
+    }
+
+    private func endServices(until deadline: MonotonicTime) async {
         cacheDoor?.close()
         cache.stop()
         await coordinator.stop(until: deadline)
         await store.stop()
-        log.info("omni2-native stopped")
-        journal.flush()
     }
 
     private func tell(_ notify: () throws(SystemError) -> Void) {
@@ -275,7 +318,7 @@ final class House {
             io: io, store: store, coordinator: coordinator, gateway: gateway, log: apiLog)
         let circuits = CircuitRoutes(io: io, store: store, coordinator: coordinator, log: apiLog)
         let events = EventRoutes(
-            hub: hub, coordinator: coordinator, webSockets: build.webSockets,
+            hub: hub, coordinator: coordinator, webSockets: webSockets,
             settings: configuration.webSocket)
         let cached = CacheRoutes(cache: cache, clock: clock)
         api.add { router in

@@ -125,8 +125,13 @@ struct HouseBuilder {
         settings.stallTime = section.stallTimeout
         settings.resyncsLagging = section.lagPolicy == .resync
         do throws(SystemError) {
+            let events = try KeptEventLog(
+                manager: manager, activated: activated, log: log(.webSocket)
+            ).open(
+                bytesMax: settings.fanout.logBytesMax,
+                entriesMax: settings.fanout.logEventsMax, first: io.wallMicroseconds)
             return try WebSocketHub(
-                io: io, clock: clock, settings: settings, log: log(.webSocket))
+                io: io, clock: clock, settings: settings, events: events, log: log(.webSocket))
         } catch {
             throw .system(error)
         }
@@ -177,7 +182,9 @@ struct HouseBuilder {
         do throws(SystemError) {
             let segments = CacheSegments(
                 manager: manager, activated: activated, log: log(.cache))
-            segments.dropUnknown(besides: Listeners.activatedNames + ["cache"])
+            segments.dropUnknown(
+                besides: Listeners.activatedNames + ["cache"]
+                    + HandoverNames.ours(in: activated))
             return try Cache(
                 io: io, settings: configuration.cache, segments: segments,
                 stateDirectory: configuration.directories.state, log: log(.cache))
@@ -233,13 +240,13 @@ struct HouseBuilder {
 
     // MARK: The door
 
-    func api() throws(StartError) -> API {
+    func api(_ access: Access) -> API {
         API(
-            access: try access(), hosts: HostPolicy(names: configuration.http.allowedHosts),
+            access: access, hosts: HostPolicy(names: configuration.http.allowedHosts),
             origins: OriginPolicy(origins: configuration.http.allowedOrigins), log: log(.api))
     }
 
-    private func access() throws(StartError) -> Access {
+    func access() throws(StartError) -> Access {
         let path = configuration.access.adminTokenFile
         let token: AdminToken.Loaded
         do throws(AdminToken.LoadError) {

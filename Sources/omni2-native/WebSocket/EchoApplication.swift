@@ -13,4 +13,5 @@ final class EchoApplication: WebSocketApplication {
     func drained(_ peer: WebSocketConversation) {}
     func isAloft(_ peer: WebSocketConversation) -> Bool { false }
     func closed(_ peer: WebSocketConversation) {}
+    var parkingName: String? { "echo" }
 }

@@ -10,10 +10,15 @@ final class EventStreams {
         let exchange: HTTPExchange
         var cursor: UInt64
         let classID: Int
+        let types: [String]
         let access: ServerAccess
         var isBlocked = false
 
-        init(_ exchange: HTTPExchange, cursor: UInt64, classID: Int, access: ServerAccess) {
+        init(
+            _ exchange: HTTPExchange, types: [String], cursor: UInt64, classID: Int,
+            access: ServerAccess
+        ) {
+            self.types = types
             self.exchange = exchange
             self.cursor = cursor
             self.classID = classID
@@ -46,10 +51,32 @@ final class EventStreams {
     func begin(
         _ exchange: HTTPExchange, types: [String], since: UInt64?, access: ServerAccess
     ) -> Bool {
+        guard let stream = enter(exchange, types, access) else { return false }
+        var response = HTTPResponse(
+            .ok, headers: [.init(name: "Cache-Control", value: "no-store")])
+        response.contentType = "text/event-stream"
+        exchange.beginStream(response)
+        place(stream, since)
+        return true
+    }
+
+    /// A stream that a predecessor began; it had got everything before `cursor`.
+    func restore(
+        _ exchange: HTTPExchange, types: [String], cursor: UInt64, access: ServerAccess
+    ) -> Bool {
+        guard let stream = enter(exchange, types, access) else { return false }
+        place(stream, cursor &- 1)
+        return true
+    }
+
+    private func enter(
+        _ exchange: HTTPExchange, _ types: [String], _ access: ServerAccess
+    ) -> Stream? {
         let filter = FilterClass(
             subscriptions: [EventSubscription(types: types)], servers: access)
-        guard streams.count < streamsMax, let classID = fanout.join(filter) else { return false }
-        let stream = Stream(exchange, cursor: fanout.events.next, classID: classID, access: access)
+        guard streams.count < streamsMax, let classID = fanout.join(filter) else { return nil }
+        let stream = Stream(
+            exchange, types: types, cursor: fanout.events.next, classID: classID, access: access)
         let key = ObjectIdentifier(stream)
         streams[key] = stream
         exchange.abandoned = { [weak self] in self?.end(key) }
@@ -58,12 +85,10 @@ final class EventStreams {
             stream.isBlocked = false
             self?.hasUnblocked = true
         }
-        var response = HTTPResponse(
-            .ok, headers: [.init(name: "Cache-Control", value: "no-store")])
-        response.contentType = "text/event-stream"
-        exchange.beginStream(response)
-        place(stream, since)
-        return true
+        exchange.standing = { [weak stream] in
+            stream.map { .events(types: $0.types, cursor: $0.cursor) }
+        }
+        return stream
     }
 
     private func place(_ stream: Stream, _ since: UInt64?) {

@@ -68,11 +68,18 @@ final class Fanout {
     private var drainStart = MonotonicTime.zero
     private var pauseEnd: MonotonicTime?
 
-    init(io: any IO, settings: Settings, peers: any FanoutPeers) throws(SystemError) {
+    /// `events`: what a predecessor left; nil begins a log of one's own.
+    init(
+        io: any IO, settings: Settings, events: EventLog? = nil, peers: any FanoutPeers
+    ) throws(SystemError) {
         self.io = io
         self.settings = settings
         self.peers = peers
-        events = try EventLog(bytesMax: settings.logBytesMax, entriesMax: settings.logEventsMax)
+        self.events =
+            if let events { events } else {
+                try EventLog(bytesMax: settings.logBytesMax, entriesMax: settings.logEventsMax)
+            }
+        let events = self.events
         rows = SubscriberRows(capacity: settings.subscribersMax)
         matches = ClassMatches(classesMax: settings.classesMax, entriesMax: events.entriesMax)
     }

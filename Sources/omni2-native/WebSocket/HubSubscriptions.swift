@@ -4,7 +4,7 @@ import OmniIO
 /// The subscriptions of one connection, by the ids its client knows them by.
 struct HubSubscriptions {
     let access: ServerAccess
-    private var entries: [(id: String, subscription: EventSubscription)] = []
+    private(set) var entries: [(id: String, subscription: EventSubscription)] = []
 
     init(access: ServerAccess) { self.access = access }
 
@@ -21,6 +21,11 @@ struct HubSubscriptions {
         let id = "sub_" + writer.string()
         entries.append((id, EventSubscription(types: types, filter: EventFilter(filters))))
         return id
+    }
+
+    /// A subscription that a predecessor gave the id to.
+    mutating func restore(_ id: String, _ subscription: EventSubscription) {
+        entries.append((id, subscription))
     }
 
     mutating func remove(_ id: String) { entries.removeAll { $0.id == id } }

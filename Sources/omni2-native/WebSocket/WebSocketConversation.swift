@@ -15,6 +15,18 @@ protocol WebSocketApplication: AnyObject {
     /// The application's own bytes are being sent on the peer's socket.
     func isAloft(_ peer: WebSocketConversation) -> Bool
     func closed(_ peer: WebSocketConversation)
+    /// By what its peers are found again after a restart; nil where they are not handed over.
+    var parkingName: String? { get }
+    /// Adds what the application knows of the peer.
+    func park(_ peer: WebSocketConversation, into parked: inout ParkedWebSocket)
+    /// The peer is back, as `parked` says. Called instead of `opened`.
+    func restored(_ peer: WebSocketConversation, from parked: ParkedWebSocket)
+}
+
+extension WebSocketApplication {
+    var parkingName: String? { nil }
+    func park(_ peer: WebSocketConversation, into parked: inout ParkedWebSocket) {}
+    func restored(_ peer: WebSocketConversation, from parked: ParkedWebSocket) { opened(peer) }
 }
 
 /// RFC 6455 with one peer: frames in, frames out, the closing handshake; RFC 7692 where agreed.
@@ -32,25 +44,27 @@ final class WebSocketConversation: ConversationOpening {
     }
 
     /// What exists only while a message is arriving in parts.
-    private final class Arrival {
+    final class Arrival {
         /// Bytes of a frame that is not complete.
         var carry: [UInt8] = []
         /// The message so far.
         var message: [UInt8] = []
         var inflater: Inflater?
+        /// What the inflater was fed: its state cannot be handed over, this can.
+        var compressed: [UInt8] = []
     }
 
     /// The cycle ends in `ended`.
     private(set) var connection: Connection?
-    private let application: any WebSocketApplication
-    private let shared: Shared
+    let application: any WebSocketApplication
+    let shared: Shared
     let principal: Principal
     /// For limits per address; nil where there are none.
     let address: String?
-    private var arrival: Arrival?
+    var arrival: Arrival?
     /// What the peer subscribed to; the hub's.
     var subscriptions: HubSubscriptions
-    private var session: WebSocketSession
+    var session: WebSocketSession
     /// The last event the peer saw before it came back; `max` when it named none.
     let lastSeen: UInt64
     /// The application's own name for this peer.
@@ -78,6 +92,21 @@ final class WebSocketConversation: ConversationOpening {
         subscriptions = HubSubscriptions(access: principal.eventAccess)
         deflateBits = deflate?.serverWindowBits ?? 0
         session = WebSocketSession(allowsCompression: deflate != nil, limits: shared.limits)
+    }
+
+    /// As a predecessor left it; `WebSocketConversation+Parking` gives back the rest.
+    init(
+        _ application: any WebSocketApplication, principal: Principal, shared: Shared,
+        restoring parked: ParkedWebSocket
+    ) {
+        self.application = application
+        self.principal = principal
+        self.shared = shared
+        address = parked.address
+        lastSeen = .max
+        subscriptions = HubSubscriptions(access: principal.eventAccess)
+        deflateBits = parked.deflateBits
+        session = parked.session.limited(by: shared.limits)
     }
 
     // MARK: Sending
@@ -147,6 +176,8 @@ final class WebSocketConversation: ConversationOpening {
         self.connection = connection
         application.opened(self)
     }
+
+    func restored(on connection: Connection) { self.connection = connection }
 
     func received(_ bytes: UnsafeMutableRawBufferPointer, on connection: Connection) {
         guard let arrival, !arrival.carry.isEmpty else {
@@ -237,10 +268,13 @@ final class WebSocketConversation: ConversationOpening {
         }
         if part.isLast || !connection.isOpen {
             arrival?.inflater = nil
+            arrival?.compressed = []
             shared.compression.giveBack(inflater)
             dropArrivalIfDone()
         } else {
-            arrivalToFill().inflater = inflater
+            let arrival = arrivalToFill()
+            arrival.inflater = inflater
+            unsafe payload.withUnsafeBytes { unsafe arrival.compressed.append(contentsOf: $0) }
         }
     }
 

@@ -43,20 +43,24 @@ final class WebSocketHub: WebSocketApplication {
     /// By row.
     private var peers: ContiguousArray<WebSocketConversation?> = []
     private var quota: ConnectionQuota
-    private var second: UInt32 = 1
+    /// Far from 0, so that a connection of a predecessor may have been silent for long.
+    private(set) var second: UInt32 = 1 << 24
     private var json = JSONWriter()
-    private(set) var statistics = Statistics()
+    var statistics = Statistics()
     /// The `mcps` array of `initial_status`, for a principal who may see these servers.
     var snapshot: (ServerAccess) -> JSONValue = { _ in [] }
 
-    init(io: any IO, clock: WallClock, settings: Settings, log: Log) throws(SystemError) {
+    init(
+        io: any IO, clock: WallClock, settings: Settings, events: EventLog? = nil, log: Log
+    ) throws(SystemError) {
         self.io = io
         self.clock = clock
         self.settings = settings
         self.log = log
         quota = ConnectionQuota(
             perIdentityMax: settings.perIdentityMax, perAddressMax: settings.perAddressMax)
-        let fanout = try Fanout(io: io, settings: settings.fanout, peers: self)
+        let fanout = try Fanout(
+            io: io, settings: settings.fanout, events: events, peers: self)
         fan = fanout
         streaming = EventStreams(fanout, streamsMax: settings.streamsMax) { [unowned self] in
             initialStatus($0, isResync: $1)
@@ -174,8 +178,12 @@ final class WebSocketHub: WebSocketApplication {
         return .event(sequence)
     }
 
+    /// Nothing leaves any more: what is published goes to the log, for a successor to deliver.
+    var isHeld = false
+
     /// End of the turn.
     func drain() {
+        if isHeld { return }
         fanout.drain()
         streams.drain()
     }
@@ -207,11 +215,24 @@ final class WebSocketHub: WebSocketApplication {
     }
 
     func opened(_ peer: WebSocketConversation) {
-        guard let connection = peer.connection else { return }
+        guard let slot = enter(peer, second: second) else { return }
+        // The upgrade's own answer leaves first.
+        fanout.block(slot, second: second)
+        if peer.lastSeen != .max {
+            resume(peer, peer.lastSeen)
+        } else {
+            peer.send(text: initialStatus(peer.subscriptions.access, isResync: false))
+        }
+    }
+
+    /// A row for the peer, which gets what comes from now on; nil, and closed, where there is no room.
+    func enter(_ peer: WebSocketConversation, second: UInt32) -> Int? {
+        guard let connection = peer.connection else { return nil }
         let flags: SubscriberRows.Flags = peer.deflateBits == 15 ? .compressed : []
         guard let id = fanout.join(peer.subscriptions.filterClass) else {
             statistics.refused += 1
-            return peer.close(.tryAgainLater, "too many different subscriptions")
+            peer.close(.tryAgainLater, "too many different subscriptions")
+            return nil
         }
         guard
             let slot = fanout.rows.claim(
@@ -220,20 +241,15 @@ final class WebSocketHub: WebSocketApplication {
         else {
             fanout.leave(id)
             statistics.refused += 1
-            return peer.close(.tryAgainLater, "as many connections as allowed")
+            peer.close(.tryAgainLater, "as many connections as allowed")
+            return nil
         }
         peer.slot = Int32(slot)
         if slot == peers.count { peers.append(peer) } else { peers[slot] = peer }
         quota.enter(peer.principal.id, peer.address)
         // A stalled reader falls behind in the log, not in the kernel's memory.
         Sockets.setSendBuffer(connection.descriptor, bytes: settings.sendBufferBytes)
-        // The upgrade's own answer leaves first.
-        fanout.block(slot, second: second)
-        if peer.lastSeen != .max {
-            resume(peer, peer.lastSeen)
-        } else {
-            peer.send(text: initialStatus(peer.subscriptions.access, isResync: false))
-        }
+        return slot
     }
 
     func closed(_ peer: WebSocketConversation) {
@@ -345,7 +361,7 @@ final class WebSocketHub: WebSocketApplication {
         peer.send(text: reply.bytes)
     }
 
-    private func resync(_ peer: WebSocketConversation) {
+    func resync(_ peer: WebSocketConversation) {
         fanout.skip(Int(peer.slot))
         peer.send(text: initialStatus(peer.subscriptions.access, isResync: true))
     }

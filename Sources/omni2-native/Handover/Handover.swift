@@ -1,0 +1,176 @@
+import OmniCore
+import OmniIO
+
+/// Leaves connections and sessions to our successor: descriptors go into systemd's store in named
+/// batches, and what is known of each into a memfd beside them.
+///
+/// The memfd goes last: where it is, everything is. When this ends well the process ends at once
+/// and closes nothing; systemd holds every socket open meanwhile, and the kernel keeps what arrives.
+final class Handover {
+    private let io: any IO
+    private let manager: ServiceManager
+    private let door: Door
+    private let hub: WebSocketHub
+    private let sessions: GatewaySessions
+    private let ledger: HandoverLedger
+    private let log: Log
+    /// For systemd to take one message out of its queue, and to have taken them all.
+    private static let roomTime = Duration.seconds(2)
+    private static let barrierTime = Duration.seconds(3)
+
+    init(
+        io: any IO, manager: ServiceManager, door: Door, hub: WebSocketHub,
+        sessions: GatewaySessions, ledger: HandoverLedger, log: Log
+    ) {
+        self.io = io
+        self.manager = manager
+        self.door = door
+        self.hub = hub
+        self.sessions = sessions
+        self.ledger = ledger
+        self.log = log
+    }
+
+    /// False when systemd could not be given everything: then nothing is handed over, and the
+    /// connections have to end as they would without a successor.
+    func leave() async -> Bool {
+        hub.isHeld = true
+        await door.freeze()
+        var names: [String] = []
+        do throws(SystemError) {
+            var (image, batches) = gathered()
+            image.sessions = sessions.parked(ledger, at: io.now)
+            try manager.removeStored(name: HandoverNames.state)
+            for (batch, descriptors) in batches {
+                names += try await store(descriptors, batch)
+            }
+            let state = try StateFile.make("omni2-handover", image.encoded())
+            try await send { manager throws(SystemError) in
+                try manager.store([state.raw], name: HandoverNames.state, isPolled: false)
+            }
+            await settle()
+            log.info(
+                "handed over to the successor",
+                fields: [
+                    "connections": image.connections.count, "sessions": image.sessions.count,
+                    "last": Int(image.log.next - 1),
+                ])
+            return true
+        } catch {
+            log.warning(
+                "systemd could not be given the connections, closing them",
+                fields: ["error": error])
+            takeBack(names)
+            return false
+        }
+    }
+
+    // MARK: What there is
+
+    private typealias Batches = [(HandoverNames.Batch, [Int32])]
+
+    private func gathered() -> (HandoverImage, Batches) {
+        let events = hub.fanout.events
+        var image = HandoverImage(
+            log: HandoverImage.LogMark(epoch: events.epoch, next: events.next))
+        var batches: [HandoverNames.Batch: [Int32]] = [:]
+        door.forEachConnection { connection in
+            guard let parked = park(connection) else { return connection.abort() }
+            image.connections.append(parked)
+            batches[HandoverNames.Batch(parked), default: []].append(connection.descriptor)
+        }
+        return (
+            image, HandoverNames.Batch.allCases.compactMap { batch in
+                batches[batch].map { (batch, $0) }
+            }
+        )
+    }
+
+    private func park(_ connection: Connection) -> ParkedConnection? {
+        guard connection.isOpen, connection.isParked, connection.isQuiet,
+            !connection.hasPeerEnded, let cookie = Sockets.cookie(of: connection.descriptor),
+            let parked = connection.conversation.park(on: connection, ledger)
+        else { return nil }
+        let listener = connection.listener
+        return ParkedConnection(
+            cookie: cookie, listener: listener.address.description,
+            audience: listener.audience.number,
+            unread: parked.unread + (door.unread[connection.handle.slot] ?? []),
+            unsent: connection.unsent, talk: parked.talk)
+    }
+
+    // MARK: Telling systemd
+
+    private func store(
+        _ descriptors: [Int32], _ batch: HandoverNames.Batch
+    ) async throws(SystemError) -> [String] {
+        var names: [String] = []
+        var rest = descriptors[...]
+        while !rest.isEmpty {
+            let some = Array(rest.prefix(ServiceManager.descriptorsPerMessageMax))
+            rest = rest.dropFirst(some.count)
+            let name = batch.name(names.count)
+            names.append(name)
+            // Not polled: a peer that hangs up meanwhile is found out by our successor.
+            try await send { manager throws(SystemError) in
+                try manager.store(some, name: name, isPolled: false)
+            }
+        }
+        return names
+    }
+
+    /// Systemd reads its queue between other things: a full one is tried again, for a while.
+    private func send(
+        _ message: (ServiceManager) throws(SystemError) -> Void
+    ) async throws(SystemError) {
+        let deadline = io.now + Self.roomTime
+        while true {
+            do throws(SystemError) {
+                return try message(manager)
+            } catch {
+                guard error.isTemporary, io.now < deadline else { throw error }
+            }
+            await io.sleep(until: io.now + .milliseconds(5))
+        }
+    }
+
+    /// Until systemd has taken what we sent: then it outlives us.
+    private func settle() async {
+        do throws(SystemError) {
+            guard let barrier = try manager.barrier() else { return }
+            defer { io.close(barrier) }
+            _ = try await io.readiness(
+                of: barrier, .hungUp, until: io.now + Self.barrierTime)
+        } catch {
+            // Its queue keeps the messages, and it reads them before it looks at our end.
+            log.warning("systemd has not confirmed the hand-over", fields: ["error": error])
+        }
+    }
+
+    private func takeBack(_ names: [String]) {
+        for name in names {
+            do throws(SystemError) {
+                try manager.removeStored(name: name)
+            } catch {
+                // They are closed by the successor, which finds no state beside them.
+                log.warning("a stored batch stays", fields: ["name": name, "error": error])
+            }
+        }
+        door.isFrozen = false
+        hub.isHeld = false
+    }
+}
+
+extension GatewaySessions {
+    func parked(_ ledger: HandoverLedger, at now: MonotonicTime) -> [ParkedSession] {
+        var parked: [ParkedSession] = []
+        forEach { session in
+            let idle = (now - session.lastUsed).components.seconds
+            parked.append(
+                ParkedSession(
+                    id: session.id, identity: ledger.identity(of: session.principal),
+                    machine: session.machine, idle: UInt32(clamping: idle)))
+        }
+        return parked
+    }
+}
