@@ -109,20 +109,15 @@ public final class EventLogSegment {
         _ descriptor: Int32, _ frameBytes: Int, _ noteBytes: Int
     ) throws(SystemError) -> (MirroredMemory, MirroredMemory, UnsafeMutableRawPointer) {
         let frames = try MirroredMemory(
-            descriptor: copy(descriptor), offset: headerBytes, byteCount: frameBytes)
+            descriptor: StateFile.duplicate(descriptor), offset: headerBytes, byteCount: frameBytes)
         let notes = try MirroredMemory(
-            descriptor: copy(descriptor), offset: headerBytes + frameBytes, byteCount: noteBytes)
+            descriptor: StateFile.duplicate(descriptor), offset: headerBytes + frameBytes,
+            byteCount: noteBytes)
         let page = unsafe mmap(
             nil, headerBytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
         guard let page = unsafe page, unsafe page != MAP_FAILED else {
             throw SystemError("mmap", errno)
         }
         return unsafe (frames, notes, page)
-    }
-
-    private static func copy(_ descriptor: Int32) throws(SystemError) -> Int32 {
-        let copy = omni2_duplicate(descriptor)
-        if copy < 0 { throw SystemError("dup", copy) }
-        return copy
     }
 }

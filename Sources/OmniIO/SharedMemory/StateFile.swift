@@ -12,6 +12,13 @@ public enum StateFile {
         return descriptor
     }
 
+    /// A descriptor of one's own onto the same file.
+    public static func duplicate(_ descriptor: Int32) throws(SystemError) -> Int32 {
+        let copy = omni2_duplicate(descriptor)
+        if copy < 0 { throw SystemError("dup", copy) }
+        return copy
+    }
+
     /// The whole file; EFBIG when it is longer than `bytesMax`.
     public static func read(
         _ descriptor: Int32, bytesMax: Int

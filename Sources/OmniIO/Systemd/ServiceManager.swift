@@ -102,7 +102,9 @@ public final class ServiceManager {
     public func barrier() throws(SystemError) -> Int32? {
         guard socket != nil else { return nil }
         var ends: [Int32] = [-1, -1]
-        let status = unsafe ends.withUnsafeMutableBufferPointer { unsafe omni2_pipe($0.baseAddress) }
+        let status = unsafe ends.withUnsafeMutableBufferPointer {
+            unsafe omni2_pipe($0.baseAddress)
+        }
         if status < 0 { throw SystemError("pipe2", status) }
         defer { close(ends[1]) }
         do throws(SystemError) {

@@ -80,7 +80,8 @@ final class Handover {
             batches[HandoverNames.Batch(parked), default: []].append(connection.descriptor)
         }
         return (
-            image, HandoverNames.Batch.allCases.compactMap { batch in
+            image,
+            HandoverNames.Batch.allCases.compactMap { batch in
                 batches[batch].map { (batch, $0) }
             }
         )
