@@ -10,12 +10,15 @@ extension EventFacts {
             state.put(UInt8(2))
             state.put(UInt64(bitPattern: user))
         }
-        for text in [
-            mcpName, severity, oldStatus, newStatus, self.state, healthStatus, userRole,
-            actionType,
-        ] {
-            state.put(text)
-        }
+        // One after the other: this is written for every event, and allocates nothing.
+        state.put(mcpName)
+        state.put(severity)
+        state.put(oldStatus)
+        state.put(newStatus)
+        state.put(self.state)
+        state.put(healthStatus)
+        state.put(userRole)
+        state.put(actionType)
         state.put(failureCycles) { $0.put(UInt64(bitPattern: Int64($1))) }
     }
 

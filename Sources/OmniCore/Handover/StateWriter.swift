@@ -11,9 +11,10 @@ public struct StateWriter: Sendable {
     public mutating func put(_ value: Bool) { bytes.append(value ? 1 : 0) }
 
     public mutating func put(_ value: UInt32) {
-        for shift in stride(from: UInt32(0), to: 32, by: 8) {
-            bytes.append(UInt8(truncatingIfNeeded: value >> shift))
-        }
+        bytes.append(UInt8(truncatingIfNeeded: value))
+        bytes.append(UInt8(truncatingIfNeeded: value >> 8))
+        bytes.append(UInt8(truncatingIfNeeded: value >> 16))
+        bytes.append(UInt8(truncatingIfNeeded: value >> 24))
     }
 
     public mutating func put(_ value: UInt64) {
@@ -30,7 +31,7 @@ public struct StateWriter: Sendable {
 
     public mutating func put(_ value: String) {
         put(count: value.utf8.count)
-        bytes += value.utf8
+        for byte in value.utf8 { bytes.append(byte) }
     }
 
     /// A byte says whether there is one.
@@ -41,7 +42,10 @@ public struct StateWriter: Sendable {
         if let value { write(&self, value) }
     }
 
-    public mutating func put(_ value: String?) { put(value) { $0.put($1) } }
+    public mutating func put(_ value: String?) {
+        put(value != nil)
+        if let value { put(value) }
+    }
 
     public mutating func put<Value>(
         all values: [Value], _ write: (inout StateWriter, Value) -> Void
@@ -141,11 +145,17 @@ public enum Checksum {
         (0..<8).reduce(index) { value, _ in value & 1 == 0 ? value >> 1 : 0xEDB8_8320 ^ value >> 1 }
     }
 
-    public static func of(_ bytes: some Sequence<UInt8>) -> UInt32 {
+    public static func of(_ bytes: RawSpan) -> UInt32 {
         var value = UInt32.max
-        for byte in bytes {
-            value = table[Int(UInt8(truncatingIfNeeded: value) ^ byte)] ^ value >> 8
+        for offset in 0..<bytes.byteCount {
+            value = table[Int(UInt8(truncatingIfNeeded: value) ^ bytes[offset])] ^ value >> 8
         }
         return ~value
     }
+
+    public static func of(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+        unsafe of(bytes.span.bytes)
+    }
+
+    public static func of(_ bytes: [UInt8]) -> UInt32 { unsafe of(bytes.span.bytes) }
 }
