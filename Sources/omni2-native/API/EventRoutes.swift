@@ -5,7 +5,7 @@ import OmniIO
 struct EventRoutes {
     let hub: WebSocketHub
     let coordinator: Coordinator
-    let webSockets: WebSocketConversation.Shared
+    let webSockets: WebSocketShared
     let settings: Configuration.WebSocket
 
     func add(to router: inout Router) {
@@ -58,13 +58,13 @@ struct EventRoutes {
         }
         switch checked {
         case .success(let handshake):
+            let newcomer = WebSocketNewcomer(
+                principal: call.principal, address: address,
+                deflateBits: handshake.deflate?.serverWindowBits ?? 0,
+                lastSeen: call.request.query("since").flatMap { UInt64($0) },
+                types: eventTypes(call))
             let conversation = WebSocketConversation(
-                application, principal: call.principal, shared: webSockets,
-                deflate: handshake.deflate, address: address,
-                lastSeen: call.request.query("since").flatMap { UInt64($0) } ?? .max)
-            // Subscribed from the first moment: what `since` brings back is judged by it.
-            let types = eventTypes(call)
-            if !types.isEmpty { _ = conversation.subscriptions.add(types, [:]) }
+                newcomer, to: application, shared: webSockets)
             call.exchange.upgrade(handshake.respond, to: conversation)
         case .failure(let error as WebSocketHandshakeError): refuse(error, call)
         case .failure: call.fail(.badRequest, "The handshake could not be read.")
@@ -96,7 +96,7 @@ struct EventRoutes {
         let since = call.request.header("Last-Event-ID") ?? call.request.query("since")
         let isTaken = hub.streams.begin(
             call.exchange, types: eventTypes(call), since: since.flatMap { UInt64($0) },
-            access: call.principal.eventAccess)
+            for: call.principal)
         guard !isTaken else { return }
         call.fail(
             .serviceUnavailable, "There are as many event streams as allowed.",
@@ -129,6 +129,6 @@ struct EventRoutes {
     }
 
     private func debug(_ call: Router.Call) {
-        call.respond(HTTPResponse(json: hub.report))
+        call.respond(HTTPResponse(json: hub.report().json))
     }
 }

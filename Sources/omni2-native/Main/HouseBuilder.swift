@@ -132,8 +132,8 @@ struct HouseBuilder {
         }
     }
 
-    var webSockets: WebSocketConversation.Shared {
-        WebSocketConversation.Shared(
+    var webSockets: WebSocketShared {
+        WebSocketShared(
             limits: WebSocketLimits(
                 frameBytesMax: limits.messageBytesMax, messageBytesMax: limits.messageBytesMax))
     }

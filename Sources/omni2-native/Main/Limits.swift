@@ -16,8 +16,9 @@ struct Limits: Sendable, Hashable {
     /// pauses until some are given back; nobody is told, nothing is lost.
     var receiveBuffersMax = 1024
     var receiveBufferBytes = 16 << 10
-    /// Entries of the submission queue. A full queue is submitted at once and goes on.
-    var ringEntriesMax = 4096
+    /// Entries of the submission queue. A full queue is submitted at once and goes on: so many sends
+    /// of a fan-out are one system call, few enough that the kernel's requests stay in its cache.
+    var ringEntriesMax = 256
     /// Jobs run in one turn before completions are looked at again.
     var jobsPerTurnMax = 512
 

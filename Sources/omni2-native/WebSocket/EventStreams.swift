@@ -9,14 +9,19 @@ final class EventStreams {
     private final class Stream {
         let exchange: HTTPExchange
         var cursor: UInt64
-        let classID: Int
-        let access: ServerAccess
+        var classID: Int
+        let identity: String
+        var access: ServerAccess
         var isBlocked = false
 
-        init(_ exchange: HTTPExchange, cursor: UInt64, classID: Int, access: ServerAccess) {
+        init(
+            _ exchange: HTTPExchange, cursor: UInt64, classID: Int, identity: String,
+            access: ServerAccess
+        ) {
             self.exchange = exchange
             self.cursor = cursor
             self.classID = classID
+            self.identity = identity
             self.access = access
         }
     }
@@ -44,12 +49,15 @@ final class EventStreams {
 
     /// False when there are too many streams, or too many different filters.
     func begin(
-        _ exchange: HTTPExchange, types: [String], since: UInt64?, access: ServerAccess
+        _ exchange: HTTPExchange, types: [String], since: UInt64?, for principal: Principal
     ) -> Bool {
+        let access = principal.eventAccess
         let filter = FilterClass(
             subscriptions: [EventSubscription(types: types)], servers: access)
         guard streams.count < streamsMax, let classID = fanout.join(filter) else { return false }
-        let stream = Stream(exchange, cursor: fanout.events.next, classID: classID, access: access)
+        let stream = Stream(
+            exchange, cursor: fanout.events.next, classID: classID, identity: principal.id,
+            access: access)
         let key = ObjectIdentifier(stream)
         streams[key] = stream
         exchange.abandoned = { [weak self] in self?.end(key) }
@@ -77,6 +85,25 @@ final class EventStreams {
                 status(stream.access, since != nil).withRawSpan {
                     Self.event(id: events.next - 1, $0)
                 })
+        }
+    }
+
+    /// Nil ends the streams of whoever may not be here any more.
+    func accessChanged(_ identity: String, to access: ServerAccess?) {
+        for (key, stream) in streams where stream.identity == identity {
+            if let access, let old = fanout.matches[stream.classID],
+                let id = fanout.join(
+                    FilterClass(
+                        subscriptions: Array(old.subscriptions), servers: access))
+            {
+                fanout.leave(stream.classID)
+                fanout.cover(id, from: stream.cursor)
+                stream.classID = id
+                stream.access = access
+            } else {
+                end(key)
+                stream.exchange.endStream()
+            }
         }
     }
 
