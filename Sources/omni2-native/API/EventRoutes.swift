@@ -3,7 +3,9 @@ import OmniIO
 
 /// `/ws` and `/api/v1/events`: the hub's door, and what a dashboard needs to build its filters.
 struct EventRoutes {
+    let io: any IO
     let hub: WebSocketHub
+    let shards: Shards
     let coordinator: Coordinator
     let webSockets: WebSocketShared
     let settings: Configuration.WebSocket
@@ -14,7 +16,13 @@ struct EventRoutes {
         }
         if settings.hasEchoEndpoint {
             let echo = EchoApplication()
-            router.on(.get, "/ws/echo", .open) { upgrade($0, to: echo, address: nil) }
+            router.on(.get, "/ws/echo", .open) { call in
+                upgrade(call, address: nil) { newcomer, handshake in
+                    let conversation = WebSocketConversation(
+                        newcomer, to: echo, shared: webSockets)
+                    call.exchange.upgrade(handshake.respond, to: conversation)
+                }
+            }
         }
         router.on(.get, "/api/v1/events/stream", .authenticated) { stream($0) }
         router.on(.post, "/api/v1/events/publish") { publish($0) }
@@ -30,7 +38,10 @@ struct EventRoutes {
     private func join(_ call: Router.Call) {
         let address = settings.perAddressMax > 0 ? call.exchange.peerAddress?.host : nil
         switch hub.mayEnter(call.principal, address: address) {
-        case .welcome: upgrade(call, to: hub, address: address)
+        case .welcome:
+            upgrade(call, address: address) {
+                shards.admit($0, call.exchange, $1, webSockets)
+            }
         case .full:
             call.fail(
                 .serviceUnavailable, "There are as many dashboards as allowed.",
@@ -43,7 +54,8 @@ struct EventRoutes {
     }
 
     private func upgrade(
-        _ call: Router.Call, to application: any WebSocketApplication, address: String?
+        _ call: Router.Call, address: String?,
+        _ begin: (WebSocketNewcomer, WebSocketHandshake) -> Void
     ) {
         let policy = settings.compresses ? PerMessageDeflate.Policy() : nil
         let checked = call.request.withHead {
@@ -63,9 +75,7 @@ struct EventRoutes {
                 deflateBits: handshake.deflate?.serverWindowBits ?? 0,
                 lastSeen: call.request.query("since").flatMap { UInt64($0) },
                 types: eventTypes(call))
-            let conversation = WebSocketConversation(
-                newcomer, to: application, shared: webSockets)
-            call.exchange.upgrade(handshake.respond, to: conversation)
+            begin(newcomer, handshake)
         case .failure(let error as WebSocketHandshakeError): refuse(error, call)
         case .failure: call.fail(.badRequest, "The handshake could not be read.")
         }
@@ -129,6 +139,6 @@ struct EventRoutes {
     }
 
     private func debug(_ call: Router.Call) {
-        call.respond(HTTPResponse(json: hub.report().json))
+        io.spawn { call.respond(HTTPResponse(json: await shards.report().json)) }
     }
 }

@@ -17,6 +17,7 @@ final class House {
     let clock: WallClock
     let store: SQLStore
     let hub: WebSocketHub
+    let shards: Shards
     let coordinator: Coordinator
     let cache: Cache
     let cacheDoor: CacheDoor?
@@ -48,6 +49,7 @@ final class House {
             configuration, build.activated, backlog: limits.backlogMax)
         store = build.store()
         hub = try build.hub()
+        shards = try build.shards(hub)
         coordinator = try build.coordinator(store, hub)
         cache = try build.cache()
         cacheDoor = try build.cacheDoor(cache)
@@ -55,7 +57,7 @@ final class House {
         warming = CacheWarming(gateway, cache, log: build.log(.cache))
         mcpEndpoint = MCPEndpoint(gateway, log: build.log(.gateway))
         api = try build.api()
-        door = build.door(api, hub, journal)
+        door = build.door(api, hub, shards, journal)
         for listener in listeners { door.listen(listener) }
         addRoutes(build)
         wire()
@@ -75,6 +77,7 @@ final class House {
         cache.start()
         cacheDoor?.start()
         hub.start()
+        shards.start()
         gateway.start()
         announceReady()
         await awaitStop()
@@ -213,7 +216,9 @@ final class House {
         warming.stop()
         gateway.stop()
         hub.stop()
-        await door.drain(until: min(deadline, io.now + configuration.main.stopTimeout / 2))
+        let half = min(deadline, io.now + configuration.main.stopTimeout / 2)
+        await shards.stop(until: half)
+        await door.drain(until: half)
         cacheDoor?.close()
         cache.stop()
         await coordinator.stop(until: deadline)
@@ -275,7 +280,7 @@ final class House {
             io: io, store: store, coordinator: coordinator, gateway: gateway, log: apiLog)
         let circuits = CircuitRoutes(io: io, store: store, coordinator: coordinator, log: apiLog)
         let events = EventRoutes(
-            hub: hub, coordinator: coordinator, webSockets: build.webSockets,
+            io: io, hub: hub, shards: shards, coordinator: coordinator, webSockets: build.webSockets,
             settings: configuration.webSocket)
         let cached = CacheRoutes(cache: cache, clock: clock)
         api.add { router in

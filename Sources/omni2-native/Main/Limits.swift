@@ -1,3 +1,5 @@
+import OmniIO
+
 /// Every maximum of the daemon. Nothing is limited anywhere else.
 ///
 /// A limit is either a setting (`standard(from:)` takes it from the configuration) or a decision
@@ -148,6 +150,15 @@ struct Limits: Sendable, Hashable {
             spoolBytesMax: configuration.database.spoolBytesMax,
             journalRateRecordsMax: configuration.log.rateRecordsMax,
             journalRateWindow: configuration.log.rateWindow)
+    }
+
+    /// What each ring is made with.
+    var ring: RingIO.Settings {
+        var settings = RingIO.Settings()
+        settings.entries = UInt32(ringEntriesMax)
+        settings.buffersCount = receiveBuffersMax
+        settings.bufferBytes = receiveBufferBytes
+        return settings
     }
 
     /// So small that a test reaches every one of them.

@@ -98,6 +98,12 @@ final class EventLog {
         return nil
     }
 
+    /// Forgets everything; the next event is number `sequence`.
+    func restart(at sequence: UInt64) {
+        plain.restart(at: sequence)
+        compressed.restart(at: sequence)
+    }
+
     // MARK: Compression
 
     /// Makes sure that the compressed ring has the events. False for those before its beginning: their

@@ -54,6 +54,8 @@ final class WebSocketHub: WebSocketApplication {
     var statistics = Statistics()
     /// Every event, finished, for whoever passes it on to other rings.
     var relay: (RawSpan, EventFacts) -> Void = { _, _ in }
+    /// The same for changes of permission.
+    var relayAccess: (String, ServerAccess?) -> Void = { _, _ in }
     /// The `mcps` array of `initial_status`, for a principal who may see these servers.
     var snapshot: (ServerAccess) -> JSONValue = { _ in [] }
 
@@ -253,7 +255,8 @@ final class WebSocketHub: WebSocketApplication {
             }
             fanout.adopt(id, slot)
         }
-        if office == nil { streams.accessChanged(identity, to: access) }
+        streams.accessChanged(identity, to: access)
+        relayAccess(identity, access)
     }
 
     func isAloft(_ peer: WebSocketConversation) -> Bool {

@@ -33,7 +33,8 @@ final class WebSocketMembership {
     var access: ServerAccess
     fileprivate var connections = 0
 
-    fileprivate init(_ key: Key, _ application: any WebSocketApplication, _ shared: WebSocketShared) {
+    fileprivate init(_ key: Key, _ application: any WebSocketApplication, _ shared: WebSocketShared)
+    {
         principal = key.principal
         address = key.address
         access = key.principal.eventAccess
