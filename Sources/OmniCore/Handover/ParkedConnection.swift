@@ -20,7 +20,7 @@ public struct ParkedConnection: Hashable, Sendable {
     public var talk: Talk
 
     public init(
-        cookie: UInt64, listener: String, audience: UInt8, unread: [UInt8] = [],
+        cookie: UInt64, listener: String = "", audience: UInt8 = 0, unread: [UInt8] = [],
         unsent: [UInt8] = [], talk: Talk
     ) {
         self.cookie = cookie

@@ -83,6 +83,9 @@ public struct WebSocketParser: Hashable, Sendable {
         return .piece(piece)
     }
 
+    /// Behind a header whose payload is still to come.
+    var isMidway: Bool { flags.contains(.insideFrame) }
+
     /// What the current frame still owes after the piece handed out last.
     var remainingInFrame: Int { Int(remaining) }
 

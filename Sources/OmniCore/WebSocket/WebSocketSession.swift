@@ -52,6 +52,10 @@ public struct WebSocketSession: Hashable, Sendable {
         messageBytesMax = UInt32(limits.messageBytesMax)
     }
 
+    /// Inside a frame or a message. When it is not, and open, it is as good as a new one: its owner
+    /// need not keep it.
+    public var isMidway: Bool { flags.contains(.insideMessage) || parser.isMidway }
+
     /// Reads on from `position` in `bytes`, which are unmasked in place, up to the next thing that
     /// asks for an action. Call it until it answers `.needMore`, `.close` or `.closed`.
     public mutating func received(

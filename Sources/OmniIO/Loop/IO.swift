@@ -27,6 +27,10 @@ public protocol IO: AnyObject {
     func giveBack(_ completion: Completion)
     func schedule(at deadline: MonotonicTime, token: CompletionToken) -> TimerWheel.Timer
     func cancel(_ timer: TimerWheel.Timer)
+    /// Where other rings reach this one.
+    var address: RingAddress { get }
+    /// Makes the other ring take a turn: something lies where it looks at the end of each.
+    func ring(_ other: RingAddress)
 
     // Awaited.
     func receive(
@@ -73,6 +77,26 @@ public struct Readiness: OptionSet, Sendable {
     public static let writable = Readiness(rawValue: 0x4)
     public static let failed = Readiness(rawValue: 0x8)
     public static let hungUp = Readiness(rawValue: 0x10)
+}
+
+/// Where a ring can be rung from other threads, for as long as it lives.
+public struct RingAddress: Sendable {
+    let descriptor: Int32
+    private let executor: LoopExecutor?
+
+    init(descriptor: Int32, executor: LoopExecutor) {
+        self.descriptor = descriptor
+        self.executor = executor
+    }
+
+    /// A ring that nobody can ring: for tests with a kernel of their own.
+    public init() {
+        descriptor = -1
+        executor = nil
+    }
+
+    /// From a thread without a ring: the same by a descriptor that the other ring polls.
+    public func wake() { executor?.post {} }
 }
 
 /// Names one wait that another task ends.

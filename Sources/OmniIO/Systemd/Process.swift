@@ -14,6 +14,9 @@ public enum Process {
     /// A peer that left is an error of one send, not the end of the process.
     public static func ignoreBrokenPipes() { omni2_ignore_sigpipe() }
 
+    /// The processors that this process may run on, at least one.
+    public static var processorCount: Int { max(1, Int(omni2_processor_count())) }
+
     public static var id: Int32 { getpid() }
     public static var user: UInt32 { geteuid() }
 

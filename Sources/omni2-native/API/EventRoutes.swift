@@ -3,9 +3,11 @@ import OmniIO
 
 /// `/ws` and `/api/v1/events`: the hub's door, and what a dashboard needs to build its filters.
 struct EventRoutes {
+    let io: any IO
     let hub: WebSocketHub
+    let shards: Shards
     let coordinator: Coordinator
-    let webSockets: WebSocketConversation.Shared
+    let webSockets: WebSocketShared
     let settings: Configuration.WebSocket
 
     func add(to router: inout Router) {
@@ -14,7 +16,13 @@ struct EventRoutes {
         }
         if settings.hasEchoEndpoint {
             let echo = EchoApplication()
-            router.on(.get, "/ws/echo", .open) { upgrade($0, to: echo, address: nil) }
+            router.on(.get, "/ws/echo", .open) { call in
+                upgrade(call, address: nil) { newcomer, handshake in
+                    let conversation = WebSocketConversation(
+                        newcomer, to: echo, shared: webSockets)
+                    call.exchange.upgrade(handshake.respond, to: conversation)
+                }
+            }
         }
         router.on(.get, "/api/v1/events/stream", .authenticated) { stream($0) }
         router.on(.post, "/api/v1/events/publish") { publish($0) }
@@ -30,7 +38,10 @@ struct EventRoutes {
     private func join(_ call: Router.Call) {
         let address = settings.perAddressMax > 0 ? call.exchange.peerAddress?.host : nil
         switch hub.mayEnter(call.principal, address: address) {
-        case .welcome: upgrade(call, to: hub, address: address)
+        case .welcome:
+            upgrade(call, address: address) {
+                shards.admit($0, call.exchange, $1, webSockets)
+            }
         case .full:
             call.fail(
                 .serviceUnavailable, "There are as many dashboards as allowed.",
@@ -43,7 +54,8 @@ struct EventRoutes {
     }
 
     private func upgrade(
-        _ call: Router.Call, to application: any WebSocketApplication, address: String?
+        _ call: Router.Call, address: String?,
+        _ begin: (WebSocketNewcomer, WebSocketHandshake) -> Void
     ) {
         let policy = settings.compresses ? PerMessageDeflate.Policy() : nil
         let checked = call.request.withHead {
@@ -58,14 +70,12 @@ struct EventRoutes {
         }
         switch checked {
         case .success(let handshake):
-            let conversation = WebSocketConversation(
-                application, principal: call.principal, shared: webSockets,
-                deflate: handshake.deflate, address: address,
-                lastSeen: call.request.query("since").flatMap { UInt64($0) } ?? .max)
-            // Subscribed from the first moment: what `since` brings back is judged by it.
-            let types = eventTypes(call)
-            if !types.isEmpty { _ = conversation.subscriptions.add(types, [:]) }
-            call.exchange.upgrade(handshake.respond, to: conversation)
+            let newcomer = WebSocketNewcomer(
+                principal: call.principal, address: address,
+                deflateBits: handshake.deflate?.serverWindowBits ?? 0,
+                lastSeen: call.request.query("since").flatMap { UInt64($0) },
+                types: eventTypes(call))
+            begin(newcomer, handshake)
         case .failure(let error as WebSocketHandshakeError): refuse(error, call)
         case .failure: call.fail(.badRequest, "The handshake could not be read.")
         }
@@ -93,11 +103,10 @@ struct EventRoutes {
 
     /// `event_types` lists the types wanted; `Last-Event-ID` or `since` where to go on.
     private func stream(_ call: Router.Call) {
-        call.exchange.principal = call.principal
         let since = call.request.header("Last-Event-ID") ?? call.request.query("since")
         let isTaken = hub.streams.begin(
             call.exchange, types: eventTypes(call), since: since.flatMap { UInt64($0) },
-            access: call.principal.eventAccess)
+            for: call.principal)
         guard !isTaken else { return }
         call.fail(
             .serviceUnavailable, "There are as many event streams as allowed.",
@@ -130,6 +139,6 @@ struct EventRoutes {
     }
 
     private func debug(_ call: Router.Call) {
-        call.respond(HTTPResponse(json: hub.report))
+        io.spawn { call.respond(HTTPResponse(json: await shards.report().json)) }
     }
 }

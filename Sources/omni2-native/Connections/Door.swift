@@ -99,6 +99,11 @@ final class Door: CompletionHandler {
         forEachConnection { $0.abort() }
     }
 
+    /// Nil for a peer that came from another ring.
+    func listener(_ index: Int) -> Listener? {
+        index < listeners.count ? listeners[index] : nil
+    }
+
     func forEachConnection(_ body: (Connection) -> Void) {
         for connection in connections { if let connection { body(connection) } }
     }
@@ -112,7 +117,7 @@ final class Door: CompletionHandler {
         let index = Int(completion.token.slot)
         if completion.result >= 0 {
             isDraining
-                ? io.close(completion.result) : admit(completion.result, listeners[index])
+                ? io.close(completion.result) : admit(completion.result, index)
             if !completion.hasMore, isAccepting { accept(index) }
             return
         }
@@ -130,13 +135,14 @@ final class Door: CompletionHandler {
             at: io.now + limits.acceptPause, token: HotKind.acceptAgain.token(0, UInt32(index)))
     }
 
-    private func admit(_ descriptor: Int32, _ listener: Listener) {
+    private func admit(_ descriptor: Int32, _ index: Int) {
         guard let handle = slots.claim() else { return refuse(descriptor) }
         limitWasReached = false
         statistics.accepted += 1
+        let listener = listeners[index]
         if !listener.address.isPath { Sockets.setNoDelay(descriptor) }
         let connection = Connection(
-            handle: handle, descriptor: descriptor, listener: listener, door: self,
+            handle: handle, descriptor: descriptor, listener: index, door: self,
             conversation: welcome(listener))
         connections[Int(handle.slot)] = connection
         (connection.conversation as? any ConversationOpening)?.opened(on: connection)
@@ -147,7 +153,7 @@ final class Door: CompletionHandler {
     /// A connection that a predecessor held. Nil, and closed, when there is no room. The caller
     /// opens the conversation.
     func restore(
-        _ descriptor: Int32, _ listener: Listener, _ conversation: any Conversation
+        _ descriptor: Int32, _ listener: Int, _ conversation: any Conversation
     ) -> Connection? {
         guard let handle = slots.claim() else {
             io.close(descriptor)
@@ -159,6 +165,27 @@ final class Door: CompletionHandler {
             conversation: conversation)
         connections[Int(handle.slot)] = connection
         return connection
+    }
+
+    /// A peer that another ring let in, and what to say to it first. False when there is no room:
+    /// the socket is closed.
+    func adopt(
+        _ descriptor: Int32, _ listener: Int, _ conversation: any ConversationOpening,
+        saying answer: [UInt8], early: [UInt8]
+    ) -> Bool {
+        guard !isDraining, let connection = restore(descriptor, listener, conversation) else {
+            return false
+        }
+        connection.send(answer)
+        conversation.opened(on: connection)
+        var early = early
+        if !early.isEmpty {
+            unsafe early.withUnsafeMutableBytes { bytes in
+                unsafe conversation.received(bytes, on: connection)
+            }
+        }
+        connection.armReceive()
+        return true
     }
 
     private func refuse(_ descriptor: Int32) {
@@ -227,11 +254,12 @@ final class Door: CompletionHandler {
 
     func flushLater(_ connection: Connection) { dirty.append(connection) }
 
-    func retire(_ connection: Connection) {
+    /// `closing` is false for a socket that lives on elsewhere.
+    func retire(_ connection: Connection, closing: Bool = true) {
         guard slots.contains(connection.handle) else { return }
         connections[Int(connection.handle.slot)] = nil
         slots.release(connection.handle)
-        io.close(connection.descriptor)
+        if closing { io.close(connection.descriptor) }
         if slots.count == 0, let emptied { io.wake(emptied) }
     }
 }

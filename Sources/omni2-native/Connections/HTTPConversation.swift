@@ -250,6 +250,14 @@ final class HTTPConversation: ConversationOpening {
         }
     }
 
+    func departing(on connection: Connection, _ left: @escaping ((Int32, [UInt8])?) -> Void) {
+        exchange = nil
+        connection.setDeadline(connection.io.now + shared.limits.sendTime)
+        let early = input
+        input = []
+        connection.depart(Departure(early: early, left: left))
+    }
+
     private func refuse(_ status: HTTPStatus, _ message: String, _ connection: Connection) {
         reading = nil
         input = []

@@ -27,7 +27,9 @@ final class HTTPExchange {
     var principal: Principal?
     var standing: (() -> ParkedStream.Kind?)?
 
-    private weak var connection: Connection?
+    /// By its handle: a weak reference would cost the connection memory for as long as it lives.
+    private let handle: SlotIndex.Handle
+    private unowned let door: Door
     private unowned let conversation: HTTPConversation
     private var writer: HTTPResponseWriter
 
@@ -37,10 +39,13 @@ final class HTTPExchange {
     ) {
         self.request = request
         self.requestID = requestID
-        self.connection = connection
+        handle = connection.handle
+        door = connection.door
         self.conversation = conversation
         writer = HTTPResponseWriter(answering: request.head)
     }
+
+    private var connection: Connection? { door.connection(handle) }
 
     var isOpen: Bool {
         switch state {
@@ -50,6 +55,8 @@ final class HTTPExchange {
     }
 
     var listener: Listener? { connection?.listener }
+    /// In the door's list; `Int.max` when the client has gone.
+    var listenerIndex: Int { connection.map { Int($0.listenerIndex) } ?? .max }
     var peerAddress: SocketAddress? { connection?.peerAddress }
     var localAddress: SocketAddress? {
         connection.flatMap { Sockets.localAddress(of: $0.descriptor) }
@@ -136,6 +143,25 @@ final class HTTPExchange {
         }
         release()
         conversation.upgraded(to: successor, on: connection)
+    }
+
+    /// Gives the connection to another ring, which says `101 Switching Protocols` itself: what it is
+    /// to say, and the socket with what arrived early, or nil when the peer has gone meanwhile.
+    func depart(
+        _ respond: (inout ByteWriter, (inout ByteWriter) -> Void) -> Void,
+        left: @escaping (_ answer: [UInt8], (Int32, [UInt8])?) -> Void
+    ) {
+        guard case .awaitingAnswer = state, let connection else { return left([], nil) }
+        state = .answered
+        var answer = ByteWriter(capacity: 1024)
+        respond(&answer) { head in
+            head.append("X-Request-ID: ")
+            head.append(requestID)
+            head.append("\r\n")
+        }
+        release()
+        let bytes = answer.array()
+        conversation.departing(on: connection) { left(bytes, $0) }
     }
 
     func abandon() {

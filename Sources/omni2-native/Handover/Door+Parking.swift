@@ -53,6 +53,56 @@ extension Door {
         }
     }
 
+    /// Everything that a successor can go on with; what it cannot is closed.
+    func parked(_ ledger: HandoverLedger) -> [ParkedPeer] {
+        var peers: [ParkedPeer] = []
+        forEachConnection { connection in
+            if let peer = parked(connection, ledger) {
+                peers.append(peer)
+            } else {
+                connection.abort()
+            }
+        }
+        return peers
+    }
+
+    private func parked(_ connection: Connection, _ ledger: HandoverLedger) -> ParkedPeer? {
+        guard connection.isOpen, connection.isParked, connection.isQuiet,
+            !connection.hasPeerEnded, let cookie = Sockets.cookie(of: connection.descriptor),
+            let talk = connection.conversation.park(on: connection, ledger)
+        else { return nil }
+        let parked = ParkedConnection(
+            cookie: cookie, unread: talk.unread + (unread[connection.handle.slot] ?? []),
+            unsent: connection.unsent, talk: talk.talk)
+        return ParkedPeer(
+            descriptor: connection.descriptor, listener: Int(connection.listenerIndex),
+            principal: talk.principal, connection: parked)
+    }
+
+    // MARK: Going on
+
+    /// A WebSocket of a predecessor; false, and closed, when there is no room.
+    func restore(_ peer: ParkedPeer, _ conversation: WebSocketConversation) -> Bool {
+        guard case .webSocket(let socket) = peer.connection.talk,
+            let connection = restore(peer.descriptor, peer.listener, conversation)
+        else { return false }
+        connection.send(peer.connection.unsent)
+        conversation.restored(socket, on: connection)
+        goOn(connection, peer.connection.unread)
+        return true
+    }
+
+    /// What the predecessor had received and not read comes first.
+    func goOn(_ connection: Connection, _ unread: [UInt8]) {
+        var unread = unread
+        if !unread.isEmpty {
+            unsafe unread.withUnsafeMutableBytes { bytes in
+                unsafe connection.conversation.received(bytes, on: connection)
+            }
+        }
+        connection.armReceive()
+    }
+
     private func has(_ condition: (Connection) -> Bool) -> Bool {
         var isFound = false
         forEachConnection { if !isFound { isFound = condition($0) } }

@@ -6,11 +6,26 @@ import OmniIO
 final class Farewell: Conversation {
     private static let time = Duration.seconds(2)
 
-    static func say(to connection: Connection, _ batch: HandoverNames.Batch) {
+    /// `reason` is for a WebSocket; others cannot be told.
+    static func say(
+        to peer: ParkedPeer, at door: Door, _ code: WebSocketCloseCode = .serviceRestart,
+        _ reason: StaticString = "connect again"
+    ) {
+        guard let connection = door.restore(peer.descriptor, peer.listener, Farewell()) else {
+            return
+        }
+        connection.send(peer.connection.unsent)
+        say(to: connection, HandoverNames.Batch(talk: peer.connection.talk), code, reason)
+    }
+
+    static func say(
+        to connection: Connection, _ batch: HandoverNames.Batch,
+        _ code: WebSocketCloseCode = .serviceRestart, _ reason: StaticString = "connect again"
+    ) {
         switch batch {
         case .webSocket:
             connection.send(reserving: 128) {
-                WebSocketWriter.close(.serviceRestart, reason: "connect again", into: &$0)
+                WebSocketWriter.close(code, reason: reason, into: &$0)
             }
             connection.finish()
             connection.setDeadline(connection.io.now + time)

@@ -11,21 +11,24 @@ final class Handover {
     private let manager: ServiceManager
     private let door: Door
     private let hub: WebSocketHub
+    private let shards: Shards
     private let sessions: GatewaySessions
     private let ledger: HandoverLedger
     private let log: Log
     /// For systemd to take one message out of its queue, and to have taken them all.
+    private static let shardsTime = Duration.seconds(2)
     private static let roomTime = Duration.seconds(2)
     private static let barrierTime = Duration.seconds(3)
 
     init(
         io: any IO, manager: ServiceManager, door: Door, hub: WebSocketHub,
-        sessions: GatewaySessions, ledger: HandoverLedger, log: Log
+        shards: Shards, sessions: GatewaySessions, ledger: HandoverLedger, log: Log
     ) {
         self.io = io
         self.manager = manager
         self.door = door
         self.hub = hub
+        self.shards = shards
         self.sessions = sessions
         self.ledger = ledger
         self.log = log
@@ -34,90 +37,74 @@ final class Handover {
     /// False when systemd could not be given everything: then nothing is handed over, and the
     /// connections have to end as they would without a successor.
     func leave() async -> Bool {
+        // Others first: their subscribers get from this ring what they still need.
+        let elsewhere = await shards.park(until: io.now + Self.shardsTime)
         hub.isHeld = true
         await door.freeze()
+        let peers = (door.parked(ledger) + elsewhere).compactMap(signed)
+        let events = hub.fanout.events
+        let image = HandoverImage(
+            log: HandoverImage.LogMark(epoch: events.epoch, next: events.next),
+            connections: peers.map(\.connection), sessions: sessions.parked(ledger))
         var names: [String] = []
         do throws(SystemError) {
-            var (image, batches) = gathered()
-            image.sessions = sessions.parked(ledger, at: io.now)
             try manager.removeStored(name: HandoverNames.state)
-            for (batch, descriptors) in batches {
-                names += try await store(descriptors, batch)
+            for batch in HandoverNames.Batch.allCases {
+                let some = peers.filter { HandoverNames.Batch($0.connection) == batch }
+                try await store(some.map(\.descriptor), batch, &names)
             }
             let state = try StateFile.make("omni2-handover", image.encoded())
             try await send { manager throws(SystemError) in
                 try manager.store([state.raw], name: HandoverNames.state, isPolled: false)
             }
-            await settle()
-            log.info(
-                "handed over to the successor",
-                fields: [
-                    "connections": image.connections.count, "sessions": image.sessions.count,
-                    "last": Int(image.log.next - 1),
-                ])
-            return true
         } catch {
             log.warning(
                 "systemd could not be given the connections, closing them",
                 fields: ["error": error])
-            takeBack(names)
+            takeBack(names, elsewhere)
             return false
         }
+        await settle()
+        log.info(
+            "handed over to the successor",
+            fields: [
+                "connections": image.connections.count, "sessions": image.sessions.count,
+                "last": Int(image.log.next - 1),
+            ])
+        return true
     }
 
-    // MARK: What there is
-
-    private typealias Batches = [(HandoverNames.Batch, [Int32])]
-
-    private func gathered() -> (HandoverImage, Batches) {
-        let events = hub.fanout.events
-        var image = HandoverImage(
-            log: HandoverImage.LogMark(epoch: events.epoch, next: events.next))
-        var batches: [HandoverNames.Batch: [Int32]] = [:]
-        door.forEachConnection { connection in
-            guard let parked = park(connection) else { return connection.abort() }
-            image.connections.append(parked)
-            batches[HandoverNames.Batch(parked), default: []].append(connection.descriptor)
+    /// With what only the main ring knows: the listener's name, and what the credential was.
+    private func signed(_ peer: ParkedPeer) -> ParkedPeer? {
+        guard let listener = door.listener(peer.listener) else { return nil }
+        var peer = peer
+        peer.connection.listener = listener.address.description
+        peer.connection.audience = listener.audience.number
+        if case .webSocket(var socket) = peer.connection.talk, let principal = peer.principal {
+            socket.identity = ledger.identity(of: principal)
+            peer.connection.talk = .webSocket(socket)
         }
-        return (
-            image,
-            HandoverNames.Batch.allCases.compactMap { batch in
-                batches[batch].map { (batch, $0) }
-            }
-        )
-    }
-
-    private func park(_ connection: Connection) -> ParkedConnection? {
-        guard connection.isOpen, connection.isParked, connection.isQuiet,
-            !connection.hasPeerEnded, let cookie = Sockets.cookie(of: connection.descriptor),
-            let parked = connection.conversation.park(on: connection, ledger)
-        else { return nil }
-        let listener = connection.listener
-        return ParkedConnection(
-            cookie: cookie, listener: listener.address.description,
-            audience: listener.audience.number,
-            unread: parked.unread + (door.unread[connection.handle.slot] ?? []),
-            unsent: connection.unsent, talk: parked.talk)
+        return peer
     }
 
     // MARK: Telling systemd
 
     private func store(
-        _ descriptors: [Int32], _ batch: HandoverNames.Batch
-    ) async throws(SystemError) -> [String] {
-        var names: [String] = []
+        _ descriptors: [Int32], _ batch: HandoverNames.Batch, _ names: inout [String]
+    ) async throws(SystemError) {
+        var number = 0
         var rest = descriptors[...]
         while !rest.isEmpty {
             let some = Array(rest.prefix(ServiceManager.descriptorsPerMessageMax))
             rest = rest.dropFirst(some.count)
-            let name = batch.name(names.count)
+            let name = batch.name(number)
+            number += 1
             names.append(name)
             // Not polled: a peer that hangs up meanwhile is found out by our successor.
             try await send { manager throws(SystemError) in
                 try manager.store(some, name: name, isPolled: false)
             }
         }
-        return names
     }
 
     /// Systemd reads its queue between other things: a full one is tried again, for a while.
@@ -148,7 +135,7 @@ final class Handover {
         }
     }
 
-    private func takeBack(_ names: [String]) {
+    private func takeBack(_ names: [String], _ elsewhere: [ParkedPeer]) {
         for name in names {
             do throws(SystemError) {
                 try manager.removeStored(name: name)
@@ -159,11 +146,12 @@ final class Handover {
         }
         door.isFrozen = false
         hub.isHeld = false
+        for peer in elsewhere { Farewell.say(to: peer, at: door) }
     }
 }
 
 extension GatewaySessions {
-    func parked(_ ledger: HandoverLedger, at now: MonotonicTime) -> [ParkedSession] {
+    func parked(_ ledger: HandoverLedger) -> [ParkedSession] {
         var parked: [ParkedSession] = []
         forEach { session in
             let idle = (now - session.lastUsed).components.seconds

@@ -24,10 +24,16 @@ enum HandoverNames {
         }
 
         init(_ parked: ParkedConnection) {
-            switch parked.talk {
+            self.init(talk: parked.talk)
+            if self == .webSocket, !parked.unsent.isEmpty { self = .cutWebSocket }
+        }
+
+        /// For a stream of which everything has been sent.
+        init(talk: ParkedConnection.Talk) {
+            switch talk {
             case .requests: self = .requests
             case .stream: self = .stream
-            case .webSocket: self = parked.unsent.isEmpty ? .webSocket : .cutWebSocket
+            case .webSocket: self = .webSocket
             }
         }
 

@@ -4,7 +4,18 @@ import OmniIO
 /// What a conversation leaves to its successor, and bytes it has received and not read.
 struct ParkedTalk {
     let talk: ParkedConnection.Talk
+    var principal: Principal?
     let unread: [UInt8]
+}
+
+/// A connection on its way from one daemon, or one ring, to the next.
+struct ParkedPeer: Sendable {
+    let descriptor: Int32
+    /// In the list of the main ring's door.
+    let listener: Int
+    /// Whose it is, where that is known without asking.
+    let principal: Principal?
+    var connection: ParkedConnection
 }
 
 extension Listener.Audience {
@@ -38,7 +49,7 @@ extension HTTPConversation {
         let stream = ParkedStream(
             identity: ledger.identity(of: principal), kind: kind, requestID: exchange.requestID,
             request: exchange.request.bytes)
-        return ParkedTalk(talk: .stream(stream), unread: input)
+        return ParkedTalk(talk: .stream(stream), principal: principal, unread: input)
     }
 
     /// Between two requests, after a hand-over.
@@ -82,41 +93,36 @@ extension WebSocketConversation {
     var isParkable: Bool { application.parkingName != nil }
 
     func park(on connection: Connection, _ ledger: HandoverLedger) -> ParkedTalk? {
-        guard !isClosing, session.state == .open, let name = application.parkingName else {
-            return nil
-        }
+        guard !isClosing, let name = application.parkingName else { return nil }
+        let session = takeSession()
+        putBack(session)
         var parked = ParkedWebSocket(
-            identity: ledger.identity(of: principal), application: name, address: address,
-            deflateBits: deflateBits, session: session)
+            identity: ledger.identity(of: principal), application: name,
+            address: membership.address, deflateBits: deflateBits, session: session)
         if let arrival {
             parked.carry = arrival.carry
             parked.message = arrival.message
             if arrival.inflater != nil { parked.compressed = arrival.compressed }
         }
-        parked.subscriptions = subscriptions.entries.map {
+        parked.subscriptions = subscriptions.all.map {
             ParkedWebSocket.Subscription(
-                id: $0.id, types: $0.subscription.types, filter: $0.subscription.filter.json.bytes)
+                id: $0.id, types: $0.value.types, filter: $0.value.filter.json.bytes)
         }
         application.park(self, into: &parked)
-        return ParkedTalk(talk: .webSocket(parked), unread: [])
+        return ParkedTalk(talk: .webSocket(parked), principal: principal, unread: [])
     }
 
     func restored(_ parked: ParkedWebSocket, on connection: Connection) {
         restored(on: connection)
-        for one in parked.subscriptions {
-            subscriptions.restore(
-                one.id,
-                EventSubscription(types: one.types, filter: EventFilter(Self.json(one.filter))))
+        putBack(parked.session.limited(by: shared.limits))
+        if !parked.carry.isEmpty || !parked.message.isEmpty || parked.compressed != nil {
+            let arrival = arrival ?? Arrival()
+            arrival.carry = parked.carry
+            arrival.message = parked.message
+            self.arrival = arrival
+            if let compressed = parked.compressed { reinflate(compressed, arrival) }
         }
-        guard !parked.carry.isEmpty || !parked.message.isEmpty || parked.compressed != nil else {
-            return application.restored(self, from: parked)
-        }
-        let arrival = Arrival()
-        arrival.carry = parked.carry
-        arrival.message = parked.message
-        self.arrival = arrival
-        application.restored(self, from: parked)
-        if let compressed = parked.compressed { reinflate(compressed, arrival) }
+        if !isClosing { application.restored(self, from: parked) }
     }
 
     /// An inflater cannot be handed over: a new one reads again what the old one had read.
@@ -131,7 +137,7 @@ extension WebSocketConversation {
         arrival.compressed = compressed
     }
 
-    private static func json(_ text: [UInt8]) -> JSONValue? {
+    fileprivate static func json(_ text: [UInt8]) -> JSONValue? {
         text.withRawSpan { bytes in
             do throws(JSONError) {
                 return try JSONValue(parsing: bytes)
@@ -156,15 +162,17 @@ extension WebSocketHub {
     }
 
     func restored(_ peer: WebSocketConversation, from parked: ParkedWebSocket) {
-        guard let connection = peer.connection,
-            let slot = enter(peer, second: second - min(parked.silence, second / 2))
-        else { return }
+        for one in parked.subscriptions {
+            let filter = WebSocketConversation.json(one.filter) ?? [:]
+            peer.subscriptions.restore(one.id, wishes.share(one.types, filter))
+        }
+        guard let connection = peer.connection, let slot = enter(peer) else { return }
+        fanout.rows[slot].lastHeard = second - min(parked.silence, second / 2)
         if connection.pendingBytes > 0 {
             fanout.block(slot, second: second - min(parked.stall, second / 2))
         }
         // A cursor from another log is beyond this one's end, or before its beginning.
         guard parked.cursor > 0, fanout.rewind(slot, after: parked.cursor - 1) else {
-            statistics.resyncs += 1
             return resync(peer)
         }
     }

@@ -11,8 +11,9 @@ final class Takeover {
     struct Rooms {
         let door: Door
         let hub: WebSocketHub
+        let shards: Shards
         let sessions: GatewaySessions
-        let webSockets: WebSocketConversation.Shared
+        let webSockets: WebSocketShared
         /// By `parkingName`.
         let applications: [any WebSocketApplication]
     }
@@ -138,99 +139,102 @@ final class Takeover {
     private func restore(
         _ parked: ParkedConnection, _ one: Passed, _ isSameLog: Bool, _ rooms: Rooms
     ) async {
-        guard let listener = rooms.door.listener(of: parked) else {
-            return dismiss(one, rooms.door)
-        }
+        guard let index = rooms.door.listenerIndex(of: parked),
+            let listener = rooms.door.listener(index)
+        else { return dismiss(one, rooms.door) }
+        var peer = ParkedPeer(
+            descriptor: one.descriptor, listener: index, principal: nil, connection: parked)
         switch parked.talk {
-        case .requests: goOn(parked, one, listener, rooms.door)
+        case .requests: goOn(peer, listener, rooms.door)
         case .webSocket(var socket):
             if !isSameLog { socket.cursor = 0 }
-            await goOn(parked, socket, one, listener, rooms)
-        case .stream(let stream):
-            await goOn(parked, stream, isSameLog, one, listener, rooms)
+            peer.connection.talk = .webSocket(socket)
+            await goOn(peer, socket, listener, rooms)
+        case .stream(let stream): await goOn(peer, stream, isSameLog, listener, rooms)
         }
     }
 
-    private func goOn(
-        _ parked: ParkedConnection, _ one: Passed, _ listener: Listener, _ door: Door
-    ) {
+    private func goOn(_ peer: ParkedPeer, _ listener: Listener, _ door: Door) {
         let conversation = door.welcome(listener)
-        guard let connection = door.restore(one.descriptor, listener, conversation) else { return }
-        connection.send(parked.unsent)
-        (conversation as? HTTPConversation)?.restored(on: connection)
-        begin(connection, parked.unread)
-    }
-
-    private func goOn(
-        _ parked: ParkedConnection, _ socket: ParkedWebSocket, _ one: Passed,
-        _ listener: Listener, _ rooms: Rooms
-    ) async {
-        let application = rooms.applications.first { $0.parkingName == socket.application }
-        guard let application else { return dismiss(one, rooms.door) }
-        let principal = await principal(
-            socket.identity, on: one.descriptor, audience: listener.audience)
-        let conversation = WebSocketConversation(
-            application, principal: principal ?? .anonymous, shared: rooms.webSockets,
-            restoring: socket)
-        guard let connection = rooms.door.restore(one.descriptor, listener, conversation) else {
+        guard let connection = door.restore(peer.descriptor, peer.listener, conversation) else {
             return
         }
-        connection.send(parked.unsent)
-        guard principal != nil else {
-            counts.refused += 1
-            conversation.restored(on: connection)
-            conversation.close(.policyViolation, "the credential does not hold any more")
-            return connection.armReceive()
-        }
-        conversation.restored(socket, on: connection)
-        begin(connection, parked.unread)
+        connection.send(peer.connection.unsent)
+        (conversation as? HTTPConversation)?.restored(on: connection)
+        counts.connections += 1
+        door.goOn(connection, peer.connection.unread)
     }
 
     private func goOn(
-        _ parked: ParkedConnection, _ stream: ParkedStream, _ isSameLog: Bool, _ one: Passed,
-        _ listener: Listener, _ rooms: Rooms
+        _ peer: ParkedPeer, _ socket: ParkedWebSocket, _ listener: Listener, _ rooms: Rooms
+    ) async {
+        guard let application = rooms.application(socket.application) else {
+            counts.ended += 1
+            return Farewell.say(to: peer, at: rooms.door)
+        }
+        let principal = await principal(
+            socket.identity, on: peer.descriptor, audience: listener.audience)
+        guard let principal else {
+            counts.refused += 1
+            return Farewell.say(
+                to: peer, at: rooms.door, .policyViolation,
+                "the credential does not hold any more")
+        }
+        let newcomer = WebSocketNewcomer(
+            principal: principal, address: socket.address, deflateBits: socket.deflateBits)
+        if application === rooms.hub, rooms.shards.take(peer, newcomer) {
+            counts.connections += 1
+            return
+        }
+        let conversation = WebSocketConversation(
+            newcomer, to: application, shared: rooms.webSockets)
+        if rooms.door.restore(peer, conversation) {
+            counts.connections += 1
+        } else {
+            rooms.webSockets.leave(conversation.membership)
+        }
+    }
+
+    private func goOn(
+        _ peer: ParkedPeer, _ stream: ParkedStream, _ isSameLog: Bool, _ listener: Listener,
+        _ rooms: Rooms
     ) async {
         guard let conversation = rooms.door.welcome(listener) as? HTTPConversation,
-            let connection = rooms.door.restore(one.descriptor, listener, conversation)
+            let connection = rooms.door.restore(peer.descriptor, peer.listener, conversation)
         else { return }
-        connection.send(parked.unsent)
+        connection.send(peer.connection.unsent)
         guard let exchange = conversation.restored(stream, on: connection) else {
             counts.ended += 1
             return connection.finish()
         }
         let principal = await principal(
-            stream.identity, on: one.descriptor, audience: listener.audience)
-        exchange.principal = principal
-        var goesOn = false
-        switch stream.kind {
-        case .events(let types, let cursor):
-            if let principal {
-                goesOn = rooms.hub.streams.restore(
-                    exchange, types: types, cursor: isSameLog ? cursor : 0,
-                    access: principal.eventAccess)
-            }
-        case .session(let id):
-            if let session = rooms.sessions[id], session.principal == principal {
-                MCPEndpoint.attach(exchange, to: session)
-                goesOn = true
-            }
-        }
-        if !goesOn {
+            stream.identity, on: peer.descriptor, audience: listener.audience)
+        if goesOn(stream.kind, exchange, principal, isSameLog, rooms) {
+            counts.connections += 1
+        } else {
             counts.refused += 1
             exchange.endStream()
         }
-        begin(connection, parked.unread)
+        rooms.door.goOn(connection, peer.connection.unread)
     }
 
-    private func begin(_ connection: Connection, _ unread: [UInt8]) {
-        counts.connections += 1
-        var unread = unread
-        if !unread.isEmpty {
-            unsafe unread.withUnsafeMutableBytes { bytes in
-                unsafe connection.conversation.received(bytes, on: connection)
+    private func goesOn(
+        _ kind: ParkedStream.Kind, _ exchange: HTTPExchange, _ principal: Principal?,
+        _ isSameLog: Bool, _ rooms: Rooms
+    ) -> Bool {
+        guard let principal else { return false }
+        switch kind {
+        case .events(let types, let cursor):
+            return rooms.hub.streams.restore(
+                exchange, types: types, cursor: isSameLog ? cursor : 0, for: principal)
+        case .session(let id):
+            guard let session = rooms.sessions[id], session.principal == principal else {
+                return false
             }
+            exchange.principal = principal
+            MCPEndpoint.attach(exchange, to: session)
+            return true
         }
-        connection.armReceive()
     }
 
     private func principal(
@@ -248,9 +252,7 @@ final class Takeover {
 
     private func dismiss(_ one: Passed, _ door: Door) {
         counts.ended += 1
-        guard let listener = door.listeners.first,
-            let connection = door.restore(one.descriptor, listener, Farewell())
-        else { return }
+        guard let connection = door.restore(one.descriptor, 0, Farewell()) else { return }
         Farewell.say(to: connection, one.batch)
     }
 
@@ -285,10 +287,16 @@ final class Takeover {
     }
 }
 
+extension Takeover.Rooms {
+    fileprivate func application(_ name: String) -> (any WebSocketApplication)? {
+        applications.first { $0.parkingName == name }
+    }
+}
+
 extension Door {
     /// The one it came by, or another one for the same kind of people: never one for others.
-    fileprivate func listener(of parked: ParkedConnection) -> Listener? {
-        let same = listeners.filter { $0.audience.number == parked.audience }
-        return same.first { $0.address.description == parked.listener } ?? same.first
+    fileprivate func listenerIndex(of parked: ParkedConnection) -> Int? {
+        let same = listeners.indices.filter { listeners[$0].audience.number == parked.audience }
+        return same.first { listeners[$0].address.description == parked.listener } ?? same.first
     }
 }

@@ -79,6 +79,7 @@ extension Configuration {
         var stallTimeout: Duration
         var staleTimeout: Duration
         var connectionsMax: Int
+        /// Rings for subscribers, the main one included; 0 stands for one per processor.
         var shards: Int
         var messageBytesMax: Int
         var lagEventsMax: Int
@@ -105,7 +106,9 @@ extension Configuration {
                 "MaxConnections", 10_000, in: 1...1_000_000,
                 "WebSocket connections at a time; beyond it an upgrade is answered 503.")
             shards = read.count(
-                "Shards", 1, in: 1...64, "Rings that share the subscribers, each its own thread.")
+                "Shards", 0, in: 0...64,
+                "Rings that share the subscribers, each with a thread and an event log of its own. "
+                    + "0: as many as there are processors.")
             messageBytesMax = read.size(
                 "MaxMessageBytes", 1 << 20, in: 125...64 << 20,
                 "Longest message accepted; a longer one closes the connection with 1009.", .live)

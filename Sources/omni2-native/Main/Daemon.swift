@@ -57,10 +57,6 @@ actor Daemon: RingActor {
 
     private func open() throws(StartError) {
         let limits = Limits.standard(from: configuration)
-        var settings = RingIO.Settings()
-        settings.entries = UInt32(limits.ringEntriesMax)
-        settings.buffersCount = limits.receiveBuffersMax
-        settings.bufferBytes = limits.receiveBufferBytes
         let signals: Descriptor
         do throws(SystemError) {
             signals = try Process.signalDescriptor([.terminate, .interrupt, .hangUp])
@@ -69,7 +65,7 @@ actor Daemon: RingActor {
         }
         let io: RingIO
         do throws(SystemError) {
-            io = try RingIO(settings: settings, executor: executor, owner: self)
+            io = try RingIO(settings: limits.ring, executor: executor, owner: self)
         } catch {
             throw .noRing(error)
         }

@@ -17,6 +17,7 @@ final class House {
     let clock: WallClock
     let store: SQLStore
     let hub: WebSocketHub
+    let shards: Shards
     let coordinator: Coordinator
     let cache: Cache
     let cacheDoor: CacheDoor?
@@ -27,7 +28,7 @@ final class House {
     let imports: ServerImport?
     private let ledger: HandoverLedger
     private let takeover: Takeover
-    private let webSockets: WebSocketConversation.Shared
+    private let webSockets: WebSocketShared
     /// The database was not there at the start: import when it comes.
     private var importIsDue = false
     /// Where signals arrive; set before `live`.
@@ -51,6 +52,7 @@ final class House {
             configuration, build.activated, backlog: limits.backlogMax)
         store = build.store()
         hub = try build.hub()
+        shards = try build.shards(hub)
         coordinator = try build.coordinator(store, hub)
         cache = try build.cache()
         cacheDoor = try build.cacheDoor(cache)
@@ -63,7 +65,7 @@ final class House {
         takeover = Takeover(
             manager: manager, activated: build.activated, ledger: ledger, log: log)
         webSockets = build.webSockets
-        door = build.door(api, hub, journal)
+        door = build.door(api, hub, shards, journal)
         for listener in listeners { door.listen(listener) }
         addRoutes(build)
         wire()
@@ -75,10 +77,13 @@ final class House {
         log.info("omni2-native \(Main.version) starts", fields: ["pid": Process.id])
         feedWatchdog()
         store.start()
+        shards.start()
         await connectDatabase()
+        await shards.areOpen(until: io.now + Self.shardsTime)
         await takeover.run(
             Takeover.Rooms(
-                door: door, hub: hub, sessions: gateway.sessions, webSockets: webSockets,
+                door: door, hub: hub, shards: shards, sessions: gateway.sessions,
+                webSockets: webSockets,
                 applications: [hub, EchoApplication()]))
         door.open()
         coordinator.start()
@@ -96,6 +101,8 @@ final class House {
 
     /// A database that is there connects in this time; one that is not is no reason to wait longer.
     private static let databaseTime = Duration.seconds(3)
+    /// Rings beyond the first; those that are not there by then get only who comes later.
+    private static let shardsTime = Duration.seconds(1)
     /// First starts of servers take seconds; readiness says `loading` meanwhile.
     private static let loadTime = Duration.seconds(20)
 
@@ -233,7 +240,9 @@ final class House {
         warming.stop()
         gateway.stop()
         hub.stop()
-        await door.drain(until: min(deadline, io.now + configuration.main.stopTimeout / 2))
+        let half = min(deadline, io.now + configuration.main.stopTimeout / 2)
+        await shards.stop(until: half)
+        await door.drain(until: half)
         await endServices(until: deadline)
     }
 
@@ -251,10 +260,11 @@ final class House {
         hub.stop()
         await endServices(until: deadline)
         let handover = Handover(
-            io: io, manager: manager, door: door, hub: hub, sessions: gateway.sessions,
-            ledger: ledger, log: log)
+            io: io, manager: manager, door: door, hub: hub, shards: shards,
+            sessions: gateway.sessions, ledger: ledger, log: log)
         if await handover.leave() { return }
         gateway.sessions.endAll()
+        await shards.stop(until: io.now + Self.lastRequestTime)
         await door.drain(until: io.now + Self.lastRequestTime)
     }
 
@@ -318,7 +328,7 @@ final class House {
             io: io, store: store, coordinator: coordinator, gateway: gateway, log: apiLog)
         let circuits = CircuitRoutes(io: io, store: store, coordinator: coordinator, log: apiLog)
         let events = EventRoutes(
-            hub: hub, coordinator: coordinator, webSockets: webSockets,
+            io: io, hub: hub, shards: shards, coordinator: coordinator, webSockets: webSockets,
             settings: configuration.webSocket)
         let cached = CacheRoutes(cache: cache, clock: clock)
         api.add { router in

@@ -109,6 +109,35 @@ struct HouseBuilder {
     // MARK: Services
 
     func hub() throws(StartError) -> WebSocketHub {
+        do throws(SystemError) {
+            let events = try KeptEventLog(
+                manager: manager, activated: activated, log: log(.webSocket)
+            ).open(
+                bytesMax: limits.eventLogBytesMax, entriesMax: limits.eventLogEventsMax,
+                first: io.wallMicroseconds)
+            return try WebSocketHub(
+                io: io, clock: clock, settings: hubSettings, events: events,
+                log: log(.webSocket))
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    func shards(_ hub: WebSocketHub) throws(StartError) -> Shards {
+        let count = configuration.webSocket.shards
+        let total = count > 0 ? count : min(Process.processorCount, 64)
+        do throws(SystemError) {
+            return try Shards(hub, io: io, count: total, log: log(.webSocket)) { number in
+                Shard.Plan(
+                    number: number, count: total, home: io.address, hub: hubSettings,
+                    webSocket: webSockets.limits, ring: limits.ring)
+            }
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    private var hubSettings: WebSocketHub.Settings {
         let section = configuration.webSocket
         var settings = WebSocketHub.Settings()
         settings.fanout.subscribersMax = limits.subscribersMax
@@ -124,21 +153,11 @@ struct HouseBuilder {
         settings.staleTime = section.staleTimeout
         settings.stallTime = section.stallTimeout
         settings.resyncsLagging = section.lagPolicy == .resync
-        do throws(SystemError) {
-            let events = try KeptEventLog(
-                manager: manager, activated: activated, log: log(.webSocket)
-            ).open(
-                bytesMax: settings.fanout.logBytesMax,
-                entriesMax: settings.fanout.logEventsMax, first: io.wallMicroseconds)
-            return try WebSocketHub(
-                io: io, clock: clock, settings: settings, events: events, log: log(.webSocket))
-        } catch {
-            throw .system(error)
-        }
+        return settings
     }
 
-    var webSockets: WebSocketConversation.Shared {
-        WebSocketConversation.Shared(
+    var webSockets: WebSocketShared {
+        WebSocketShared(
             limits: WebSocketLimits(
                 frameBytesMax: limits.messageBytesMax, messageBytesMax: limits.messageBytesMax))
     }
@@ -263,7 +282,7 @@ struct HouseBuilder {
         return Access(adminTokenHash: token.hash, ownUser: Process.user, log: log(.access))
     }
 
-    func door(_ api: API, _ hub: WebSocketHub, _ journal: Journal) -> Door {
+    func door(_ api: API, _ hub: WebSocketHub, _ shards: Shards, _ journal: Journal) -> Door {
         let door = Door(
             io: io, limits: Door.Limits(connectionsMax: limits.connectionsMax), log: log(.api))
         var conversation = HTTPConversation.Limits()
@@ -278,7 +297,9 @@ struct HouseBuilder {
             limits: conversation, makeRequestID: RequestIDs().next, date: { [clock] in clock.date },
             handle: { [unowned api] in api.handle($0) })
         door.welcome = { _ in HTTPConversation(shared) }
-        door.turnEnd = { [unowned hub] in
+        door.turnEnd = { [unowned hub, unowned shards] in
+            // First, so that other rings begin to send while this one does.
+            shards.exchangeMail()
             hub.drain()
             journal.flush()
         }

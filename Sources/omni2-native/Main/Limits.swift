@@ -1,3 +1,5 @@
+import OmniIO
+
 /// Every maximum of the daemon. Nothing is limited anywhere else.
 ///
 /// A limit is either a setting (`standard(from:)` takes it from the configuration) or a decision
@@ -16,8 +18,9 @@ struct Limits: Sendable, Hashable {
     /// pauses until some are given back; nobody is told, nothing is lost.
     var receiveBuffersMax = 1024
     var receiveBufferBytes = 16 << 10
-    /// Entries of the submission queue. A full queue is submitted at once and goes on.
-    var ringEntriesMax = 4096
+    /// Entries of the submission queue. A full queue is submitted at once and goes on: so many sends
+    /// of a fan-out are one system call, few enough that the kernel's requests stay in its cache.
+    var ringEntriesMax = 256
     /// Jobs run in one turn before completions are looked at again.
     var jobsPerTurnMax = 512
 
@@ -147,6 +150,15 @@ struct Limits: Sendable, Hashable {
             spoolBytesMax: configuration.database.spoolBytesMax,
             journalRateRecordsMax: configuration.log.rateRecordsMax,
             journalRateWindow: configuration.log.rateWindow)
+    }
+
+    /// What each ring is made with.
+    var ring: RingIO.Settings {
+        var settings = RingIO.Settings()
+        settings.entries = UInt32(ringEntriesMax)
+        settings.buffersCount = receiveBuffersMax
+        settings.bufferBytes = receiveBufferBytes
+        return settings
     }
 
     /// So small that a test reaches every one of them.

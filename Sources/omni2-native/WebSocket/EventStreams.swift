@@ -9,19 +9,21 @@ final class EventStreams {
     private final class Stream {
         let exchange: HTTPExchange
         var cursor: UInt64
-        let classID: Int
+        var classID: Int
         let types: [String]
-        let access: ServerAccess
+        let identity: String
+        var access: ServerAccess
         var isBlocked = false
 
         init(
             _ exchange: HTTPExchange, types: [String], cursor: UInt64, classID: Int,
-            access: ServerAccess
+            identity: String, access: ServerAccess
         ) {
             self.types = types
             self.exchange = exchange
             self.cursor = cursor
             self.classID = classID
+            self.identity = identity
             self.access = access
         }
     }
@@ -49,9 +51,9 @@ final class EventStreams {
 
     /// False when there are too many streams, or too many different filters.
     func begin(
-        _ exchange: HTTPExchange, types: [String], since: UInt64?, access: ServerAccess
+        _ exchange: HTTPExchange, types: [String], since: UInt64?, for principal: Principal
     ) -> Bool {
-        guard let stream = enter(exchange, types, access) else { return false }
+        guard let stream = enter(exchange, types, principal) else { return false }
         var response = HTTPResponse(
             .ok, headers: [.init(name: "Cache-Control", value: "no-store")])
         response.contentType = "text/event-stream"
@@ -62,21 +64,24 @@ final class EventStreams {
 
     /// A stream that a predecessor began; it had got everything before `cursor`.
     func restore(
-        _ exchange: HTTPExchange, types: [String], cursor: UInt64, access: ServerAccess
+        _ exchange: HTTPExchange, types: [String], cursor: UInt64, for principal: Principal
     ) -> Bool {
-        guard let stream = enter(exchange, types, access) else { return false }
+        guard let stream = enter(exchange, types, principal) else { return false }
         place(stream, cursor &- 1)
         return true
     }
 
     private func enter(
-        _ exchange: HTTPExchange, _ types: [String], _ access: ServerAccess
+        _ exchange: HTTPExchange, _ types: [String], _ principal: Principal
     ) -> Stream? {
+        let access = principal.eventAccess
         let filter = FilterClass(
             subscriptions: [EventSubscription(types: types)], servers: access)
         guard streams.count < streamsMax, let classID = fanout.join(filter) else { return nil }
         let stream = Stream(
-            exchange, types: types, cursor: fanout.events.next, classID: classID, access: access)
+            exchange, types: types, cursor: fanout.events.next, classID: classID,
+            identity: principal.id, access: access)
+        exchange.principal = principal
         let key = ObjectIdentifier(stream)
         streams[key] = stream
         exchange.abandoned = { [weak self] in self?.end(key) }
@@ -102,6 +107,25 @@ final class EventStreams {
                 status(stream.access, since != nil).withRawSpan {
                     Self.event(id: events.next - 1, $0)
                 })
+        }
+    }
+
+    /// Nil ends the streams of whoever may not be here any more.
+    func accessChanged(_ identity: String, to access: ServerAccess?) {
+        for (key, stream) in streams where stream.identity == identity {
+            if let access, let old = fanout.matches[stream.classID],
+                let id = fanout.join(
+                    FilterClass(
+                        subscriptions: Array(old.subscriptions), servers: access))
+            {
+                fanout.leave(stream.classID)
+                fanout.cover(id, from: stream.cursor)
+                stream.classID = id
+                stream.access = access
+            } else {
+                end(key)
+                stream.exchange.endStream()
+            }
         }
     }
 

@@ -138,6 +138,11 @@ final class Fanout {
         if rows[slot].stalledSince == 0 { rows[slot].stalledSince = second }
     }
 
+    /// Nothing more until `release`.
+    func hold(_ slot: Int) { rows[slot].flags.insert(.held) }
+
+    func release(_ slot: Int) { rows[slot].flags.remove(.held) }
+
     /// Everything of the connection's own has left.
     func unblock(_ slot: Int) {
         rows[slot].flags.remove(.blocked)

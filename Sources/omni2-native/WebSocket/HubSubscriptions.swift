@@ -3,32 +3,77 @@ import OmniIO
 
 /// The subscriptions of one connection, by the ids its client knows them by.
 struct HubSubscriptions {
-    let access: ServerAccess
-    private(set) var entries: [(id: String, subscription: EventSubscription)] = []
+    private struct Entry {
+        let number: UInt32
+        let subscription: SharedSubscription
 
-    init(access: ServerAccess) { self.access = access }
+        /// What the client calls it.
+        var id: String {
+            let digits = String(number, radix: 16)
+            return "sub_" + String(repeating: "0", count: 8 - digits.utf8.count) + digits
+        }
+    }
+
+    private var entries: [Entry] = []
+
+    /// By their ids, in the order in which they came.
+    var all: [(id: String, value: EventSubscription)] {
+        entries.map { ($0.id, $0.subscription.value) }
+    }
 
     var count: Int { entries.count }
     var ids: [String] { entries.map(\.id) }
 
-    var filterClass: FilterClass {
-        FilterClass(subscriptions: entries.map(\.subscription), servers: access)
+    func filterClass(_ access: ServerAccess) -> FilterClass {
+        FilterClass(subscriptions: entries.map(\.subscription.value), servers: access)
     }
 
-    mutating func add(_ types: [String], _ filters: JSONValue) -> String {
-        var writer = ByteWriter(capacity: 16)
-        Digest.random(4).withRawSpan { Hex.encode($0, into: &writer) }
-        let id = "sub_" + writer.string()
-        entries.append((id, EventSubscription(types: types, filter: EventFilter(filters))))
-        return id
+    mutating func add(_ subscription: SharedSubscription) -> String {
+        let number = Digest.random(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        let entry = Entry(number: number, subscription: subscription)
+        // Most have one: an array that grows by itself would have room for more.
+        if entries.isEmpty { entries.reserveCapacity(1) }
+        entries.append(entry)
+        return entry.id
     }
 
-    /// A subscription that a predecessor gave the id to.
-    mutating func restore(_ id: String, _ subscription: EventSubscription) {
-        entries.append((id, subscription))
+    /// One that a predecessor gave this id to.
+    mutating func restore(_ id: String, _ subscription: SharedSubscription) {
+        guard let number = UInt32(id.dropFirst("sub_".utf8.count), radix: 16) else { return }
+        entries.append(Entry(number: number, subscription: subscription))
     }
 
     mutating func remove(_ id: String) { entries.removeAll { $0.id == id } }
+}
+
+/// One wish, held once however many connections have it.
+final class SharedSubscription {
+    let value: EventSubscription
+    fileprivate init(_ value: EventSubscription) { self.value = value }
+}
+
+/// The wishes in use, so that equal ones are the same object.
+struct SharedSubscriptions {
+    private var known: [EventSubscription: SharedSubscription] = [:]
+    /// At so many, those that nobody has any more are forgotten.
+    private var sweepCount = 64
+
+    mutating func share(_ types: [String], _ filters: JSONValue = [:]) -> SharedSubscription {
+        let value = EventSubscription(types: types, filter: EventFilter(filters))
+        if let shared = known[value] { return shared }
+        if known.count >= sweepCount { sweep() }
+        let shared = SharedSubscription(value)
+        known[value] = shared
+        return shared
+    }
+
+    private mutating func sweep() {
+        for value in Array(known.keys) {
+            // Nobody but this table.
+            if isKnownUniquelyReferenced(&known[value]) { known[value] = nil }
+        }
+        sweepCount = max(64, known.count * 2)
+    }
 }
 
 extension Principal {

@@ -35,8 +35,11 @@ final class SubscriberRows {
         /// The flight in the air is from the compressed ring.
         static let flightIsCompressed = Flags(rawValue: 16)
 
-        /// Any of free, aloft and blocked: nothing can be delivered now.
-        static let busy = Flags(rawValue: 1 | 2 | 4)
+        /// Its place is lost and the snapshot that brings it back is on its way.
+        static let held = Flags(rawValue: 32)
+
+        /// Any of free, aloft, blocked and held: nothing can be delivered now.
+        static let busy = Flags(rawValue: 1 | 2 | 4 | 32)
         static let compressedFlight = Flags(rawValue: 2 | 16)
     }
 

@@ -38,7 +38,7 @@ struct FanoutSimulationTests {
             read(index)
             clients[index].reconnects += 1
             let expected = clients[index].check.expected
-            clients[index].descriptor = fixture.connect(lastSeen: expected.map { $0 - 1 } ?? .max)
+            clients[index].descriptor = fixture.connect(lastSeen: expected.map { $0 - 1 })
         }
     }
 

@@ -11,7 +11,7 @@ final class HubFixture {
     /// Beyond what a process can have open: a system call on one of them does nothing.
     private static let firstDescriptor: Int32 = 0x4000_0000
     private var peersMade: Int32 = 0
-    private var lastSeen: UInt64 = .max
+    private var lastSeen: UInt64?
     private(set) var conversations: [WebSocketConversation] = []
 
     init(
@@ -30,11 +30,13 @@ final class HubFixture {
         door = Door(io: io, limits: Door.Limits(connectionsMax: 20_000), log: log)
         self.io = io
         self.hub = hub
-        let shared = WebSocketConversation.Shared(limits: WebSocketLimits())
+        let shared = WebSocketShared(limits: WebSocketLimits())
         door.welcome = { [unowned self] _ in
             let conversation = WebSocketConversation(
-                hub, principal: Principal(id: "test", name: "test", role: role),
-                shared: shared, deflate: deflate, lastSeen: lastSeen)
+                WebSocketNewcomer(
+                    principal: Principal(id: "test", name: "test", role: role),
+                    deflateBits: deflate?.serverWindowBits ?? 0, lastSeen: lastSeen),
+                to: hub, shared: shared)
             conversations.append(conversation)
             return conversation
         }
@@ -50,7 +52,7 @@ final class HubFixture {
 
     /// Connects a peer; its descriptor.
     @discardableResult
-    func connect(lastSeen: UInt64 = .max) -> Int32 {
+    func connect(lastSeen: UInt64? = nil) -> Int32 {
         self.lastSeen = lastSeen
         let descriptor = Self.firstDescriptor + peersMade
         peersMade += 1

@@ -217,6 +217,9 @@ final class SimulatedIO: IO {
 
     func cancel(_ timer: TimerWheel.Timer) { timers.cancel(timer) }
 
+    var address: RingAddress { RingAddress() }
+    func ring(_ other: RingAddress) { preconditionFailure("there is one ring") }
+
     // MARK: Awaited operations: nothing under test waits.
 
     func receive(
