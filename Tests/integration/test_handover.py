@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import struct
+import threading
 import zlib
 from contextlib import AsyncExitStack
 
@@ -507,6 +508,33 @@ async def test_a_call_under_way_is_finished_and_others_are_served_meanwhile(kept
         await stop
         await asyncio.to_thread(again, one, store)
     assert answers[0]["success"], answers
+
+
+def test_tool_calls_do_not_fail_across_restarts(kept, store, counting):
+    """Callers wait until the successor has its servers, on connections old and new."""
+    one = kept(servers={"counting": counting.entry()})
+    one.has_loaded("counting")
+    ending, outcomes = threading.Event(), []
+
+    def calling(keeps: bool) -> None:
+        with httpx2.Client(base_url=one.url, headers=one.headers, timeout=30, trust_env=False) as client:
+            while not ending.is_set():
+                call = client.post if keeps else one.post
+                answer = call("/api/v1/mcp/tools/call", json={
+                    "server": "counting", "tool": "echo", "arguments": {"text": "x"}})
+                outcomes.append(answer.status_code == 200 and answer.json()["success"] or answer.text)
+
+    threads = [threading.Thread(target=calling, args=(keeps,)) for keeps in (True, True, False)]
+    for thread in threads:
+        thread.start()
+    for _ in range(4):
+        count = len(outcomes)
+        restart(one, store)
+        eventually(lambda count=count: len(outcomes) > count + 6, 20)
+    ending.set()
+    for thread in threads:
+        thread.join()
+    assert set(outcomes) == {True}
 
 
 def test_a_call_that_takes_too_long_is_told_to_come_again(kept, store, counting):

@@ -40,6 +40,8 @@ final class Takeover {
     private var passed: [UInt64: Passed] = [:]
     private var known: [ParkedIdentity: Principal] = [:]
     private var counts = Counts()
+    /// Connections between two requests: they wait until requests can be served.
+    private var waiting: [(peer: ParkedPeer, listener: Listener)] = []
 
     init(
         manager: ServiceManager, activated: ActivatedSockets, ledger: HandoverLedger, log: Log
@@ -50,7 +52,10 @@ final class Takeover {
         self.log = log
     }
 
-    /// Once, when identities can be asked and before anybody else is let in.
+    /// Whether we come after a daemon that ended in order, with peers who expect to notice nothing.
+    var hasPredecessor: Bool { !activated[HandoverNames.state].isEmpty }
+
+    /// Once, when identities can be asked and before anybody else is let in: all but `serve`.
     func run(_ rooms: Rooms) async {
         collect()
         let state = activated[HandoverNames.state]
@@ -145,13 +150,21 @@ final class Takeover {
         var peer = ParkedPeer(
             descriptor: one.descriptor, listener: index, principal: nil, connection: parked)
         switch parked.talk {
-        case .requests: goOn(peer, listener, rooms.door)
+        case .requests:
+            counts.connections += 1
+            waiting.append((peer, listener))
         case .webSocket(var socket):
             if !isSameLog { socket.cursor = 0 }
             peer.connection.talk = .webSocket(socket)
             await goOn(peer, socket, listener, rooms)
         case .stream(let stream): await goOn(peer, stream, isSameLog, listener, rooms)
         }
+    }
+
+    /// Reads the next request on each connection that was between two.
+    func serve(_ door: Door) {
+        for (peer, listener) in waiting { goOn(peer, listener, door) }
+        waiting = []
     }
 
     private func goOn(_ peer: ParkedPeer, _ listener: Listener, _ door: Door) {
@@ -161,7 +174,6 @@ final class Takeover {
         }
         connection.send(peer.connection.unsent)
         (conversation as? HTTPConversation)?.restored(on: connection)
-        counts.connections += 1
         door.goOn(connection, peer.connection.unread)
     }
 

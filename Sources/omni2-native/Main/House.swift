@@ -85,8 +85,13 @@ final class House {
                 door: door, hub: hub, shards: shards, sessions: gateway.sessions,
                 webSockets: webSockets,
                 applications: [hub, EchoApplication()]))
-        door.open()
         coordinator.start()
+        // Peers who notice nothing expect their tools: their requests wait a moment for the servers.
+        if takeover.hasPredecessor, store.state == .ready {
+            _ = await coordinator.firstLoadsEnded(until: io.now + Self.returnTime)
+        }
+        takeover.serve(door)
+        door.open()
         await loadServers()
         coordinator.announce()
         cache.start()
@@ -103,6 +108,8 @@ final class House {
     private static let databaseTime = Duration.seconds(3)
     /// Rings beyond the first; those that are not there by then get only who comes later.
     private static let shardsTime = Duration.seconds(1)
+    /// How long requests wait for servers after a hand-over.
+    private static let returnTime = Duration.seconds(5)
     /// First starts of servers take seconds; readiness says `loading` meanwhile.
     private static let loadTime = Duration.seconds(20)
 

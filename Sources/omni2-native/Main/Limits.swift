@@ -217,7 +217,7 @@ struct Limits: Sendable, Hashable {
             + bodiesBytesMax
             + sendQueuesBytesMax
             + messagesBytesMax
-            + eventLogBytesMax + eventLogEventsMax * 16
+            + eventLogBytesMax + eventLogEventsMax * (16 + EventChronicle.bytesEach)
             + filterClassesMax * 256
             + serversMax * 64 * toolBytes  // 64 items on average
             + resultsBytesMax
