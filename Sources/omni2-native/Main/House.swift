@@ -280,8 +280,8 @@ final class House {
             io: io, store: store, coordinator: coordinator, gateway: gateway, log: apiLog)
         let circuits = CircuitRoutes(io: io, store: store, coordinator: coordinator, log: apiLog)
         let events = EventRoutes(
-            io: io, hub: hub, shards: shards, coordinator: coordinator, webSockets: build.webSockets,
-            settings: configuration.webSocket)
+            io: io, hub: hub, shards: shards, coordinator: coordinator,
+            webSockets: build.webSockets, settings: configuration.webSocket)
         let cached = CacheRoutes(cache: cache, clock: clock)
         api.add { router in
             health.add(to: &router)

@@ -161,8 +161,8 @@ final class WebSocketHub: WebSocketApplication {
     }
 
     /// End of the turn.
-    func drain() {
-        fanout.drain()
+    func turnEnds() {
+        fanout.turnEnds()
         streams.drain()
     }
 
