@@ -29,7 +29,7 @@ public protocol IO: AnyObject {
     func cancel(_ timer: TimerWheel.Timer)
     /// Where other rings reach this one.
     var address: RingAddress { get }
-    /// Makes the other ring take a turn: something lies where it looks at the end of each.
+    /// Makes the other ring take a turn: something lies where it looks when one begins.
     func ring(_ other: RingAddress)
 
     // Awaited.
@@ -63,10 +63,16 @@ public protocol IO: AnyObject {
 
 /// Who is told about hot completions and timers, once per turn in one batch.
 public protocol CompletionHandler: AnyObject {
+    /// First thing after the wait.
+    func turnBegins()
     func completed(_ completion: Completion)
     func fired(_ token: CompletionToken)
     /// Last thing before the ring submits and waits: flush what was gathered.
     func turnEnds()
+}
+
+extension CompletionHandler {
+    public func turnBegins() {}
 }
 
 /// Poll events of a descriptor.

@@ -70,6 +70,7 @@ public final class RingIO: IO {
         noteTurnEnd()
         try ring.submitAndWait(waitTime())
         readClocks()
+        handler.turnBegins()
         fired.removeAll(keepingCapacity: true)
         timers.advance(to: now, into: &fired)
         for token in fired { fire(CompletionToken(rawValue: token), handler) }

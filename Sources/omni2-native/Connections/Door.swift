@@ -45,6 +45,8 @@ final class Door: CompletionHandler {
 
     /// Begins the conversation with a new peer.
     var welcome: (Listener) -> any Conversation = { _ in preconditionFailure("nobody is in") }
+    /// Services read here what other threads sent.
+    var turnBegin: () -> Void = {}
     /// Services flush here what they gathered, before the connections do.
     var turnEnd: () -> Void = {}
     /// Completions and timers of kinds that are not the door's.
@@ -207,6 +209,8 @@ final class Door: CompletionHandler {
         """
 
     // MARK: CompletionHandler
+
+    func turnBegins() { turnBegin() }
 
     func completed(_ completion: Completion) {
         switch HotKind(rawValue: completion.token.kind) {

@@ -297,10 +297,11 @@ struct HouseBuilder {
             limits: conversation, makeRequestID: RequestIDs().next, date: { [clock] in clock.date },
             handle: { [unowned api] in api.handle($0) })
         door.welcome = { _ in HTTPConversation(shared) }
+        door.turnBegin = { [unowned shards] in shards.readMail() }
         door.turnEnd = { [unowned hub, unowned shards] in
             // First, so that other rings begin to send while this one does.
-            shards.exchangeMail()
-            hub.drain()
+            shards.sendMail()
+            hub.turnEnds()
             journal.flush()
         }
         door.otherTimer = { [unowned hub] token in

@@ -152,9 +152,14 @@ final class Fanout {
 
     // MARK: Draining
 
-    /// End of the turn: everyone who is behind and idle gets what there is.
-    func drain() {
+    /// End of the turn.
+    func turnEnds() {
+        drain()
         turn &+= 1
+    }
+
+    /// Everyone who is behind and idle gets what there is.
+    func drain() {
         guard hasNews, !mustPause() else { return }
         if resumeSlot == 0 {
             drainStart = io.now

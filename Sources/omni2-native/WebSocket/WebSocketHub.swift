@@ -166,9 +166,9 @@ final class WebSocketHub: WebSocketApplication {
     var isHeld = false
 
     /// End of the turn.
-    func drain() {
+    func turnEnds() {
         if isHeld { return }
-        fanout.drain()
+        fanout.turnEnds()
         streams.drain()
     }
 

@@ -40,7 +40,7 @@ final class HubFixture {
             conversations.append(conversation)
             return conversation
         }
-        door.turnEnd = { [unowned hub] in hub.drain() }
+        door.turnEnd = { [unowned hub] in hub.turnEnds() }
         door.otherTimer = { [unowned hub] in hub.fired($0) }
         door.otherCompletion = { [unowned fanout = hub.fanout] in fanout.flown($0) }
         door.listen(

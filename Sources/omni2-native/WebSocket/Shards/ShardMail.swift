@@ -52,7 +52,7 @@ enum ShardReport: Sendable {
 
 /// Letters from one ring's thread to another's: put in batches, taken all at once.
 ///
-/// The reader looks at the end of each of its turns; a writer that found the box empty rings it.
+/// The reader looks when one of its turns begins; a writer that found the box empty rings it.
 final class Mailbox<Letter: Sendable>: Sendable {
     private let letters = Mutex<[Letter]>([])
     private let isFilled = Atomic<Bool>(false)

@@ -28,6 +28,7 @@ final class ShardRoom {
             io: io, clock: WallClock(io), settings: plan.hub, log: log, office: office)
         door = Door(
             io: io, limits: Door.Limits(connectionsMax: plan.hub.fanout.subscribersMax), log: log)
+        door.turnBegin = { [unowned self] in readMail() }
         door.turnEnd = { [unowned self] in turnEnds() }
         door.otherTimer = { [unowned hub] token in
             if token.kind == HotKind.hub.rawValue { hub.fired(token) }
@@ -38,9 +39,17 @@ final class ShardRoom {
         hub.start()
     }
 
+    /// Before anything that clients say in this turn: an event that was published before a client
+    /// spoke must not come behind the answer.
+    private func readMail() {
+        let orders = orders.take()
+        if orders.isEmpty { return }
+        for order in orders { follow(order) }
+        hub.fanout.drain()
+    }
+
     private func turnEnds() {
-        for order in orders.take() { follow(order) }
-        hub.drain()
+        hub.turnEnds()
         guard !office.letters.isEmpty else { return }
         if reports.put(&office.letters) { io.ring(plan.home) }
     }

@@ -207,11 +207,15 @@ final class Shards {
 
     // MARK: Mail
 
-    /// End of the turn: reads what shards wrote, and sends what was gathered for them.
-    func exchangeMail() {
+    /// The turn begins.
+    func readMail() {
         for link in links {
             for report in link.shard.reports.take() { hear(report, from: link) }
         }
+    }
+
+    /// End of the turn: what was gathered goes to the shards.
+    func sendMail() {
         for link in links {
             guard case .open(let address) = link.stage, !link.orders.isEmpty else { continue }
             if link.shard.orders.put(&link.orders) {
