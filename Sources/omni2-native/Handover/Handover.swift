@@ -39,7 +39,7 @@ final class Handover {
     func leave() async -> Bool {
         // Others first: their subscribers get from this ring what they still need.
         let elsewhere = await shards.park(until: io.now + Self.shardsTime)
-        hub.isHeld = true
+        hub.fanout.isHeld = true
         await door.freeze()
         let peers = (door.parked(ledger) + elsewhere).compactMap(signed)
         let events = hub.fanout.events
@@ -145,7 +145,7 @@ final class Handover {
             }
         }
         door.isFrozen = false
-        hub.isHeld = false
+        hub.fanout.isHeld = false
         for peer in elsewhere { Farewell.say(to: peer, at: door) }
     }
 }

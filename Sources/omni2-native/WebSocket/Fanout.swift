@@ -61,6 +61,8 @@ final class Fanout {
     private unowned let peers: any FanoutPeers
     private(set) var statistics = Statistics()
     private var hasNews = false
+    /// Nothing leaves any more: what is published goes to the log, for a successor to deliver.
+    var isHeld = false
     /// Where the drain that could not be finished in one turn goes on.
     private var resumeSlot = 0
     private var turn: UInt64 = 0
@@ -160,7 +162,7 @@ final class Fanout {
 
     /// Everyone who is behind and idle gets what there is.
     func drain() {
-        guard hasNews, !mustPause() else { return }
+        guard !isHeld, hasNews, !mustPause() else { return }
         if resumeSlot == 0 {
             drainStart = io.now
             hasNews = false

@@ -162,13 +162,10 @@ final class WebSocketHub: WebSocketApplication {
         return .event(sequence)
     }
 
-    /// Nothing leaves any more: what is published goes to the log, for a successor to deliver.
-    var isHeld = false
-
     /// End of the turn.
     func turnEnds() {
-        if isHeld { return }
         fanout.turnEnds()
+        if fanout.isHeld { return }
         streams.drain()
     }
 

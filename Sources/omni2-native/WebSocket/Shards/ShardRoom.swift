@@ -116,7 +116,7 @@ final class ShardRoom {
         while office.publishing > 0, io.now < deadline {
             await io.sleep(until: io.now + .milliseconds(2))
         }
-        hub.isHeld = true
+        hub.fanout.isHeld = true
         await door.freeze()
         office.letters.append(.parked(door.parked(HandoverLedger())))
         if reports.put(&office.letters) { io.ring(plan.home) }
