@@ -88,9 +88,7 @@ final class ShardRoom {
         let conversation = WebSocketConversation(handover.newcomer, to: hub, shared: shared)
         let isIn = door.adopt(
             handover.descriptor, conversation, saying: handover.answer, early: handover.early)
-        guard !isIn else { return }
-        shared.leave(conversation.membership)
-        office.left(handover.newcomer.principal.id, handover.newcomer.address)
+        if !isIn { office.left(handover.newcomer.principal.id, handover.newcomer.address) }
     }
 }
 
