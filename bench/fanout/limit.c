@@ -6,10 +6,11 @@
  * took more than 2 ms and frames are there again in the very next turn, they gather for as long as
  * the flush took, 5 ms at most.
  *
- *   limit PORT send|uring[,fixed][,zc][,bundle][,sqpoll][,defer][,batch=N]
+ *   limit PORT send|uring[,fixed][,zc][,sqpoll][,defer][,batch=N]
  *
- * fixed: registered files; zc: SEND_ZC; bundle: the frames as a provided buffer, sent as a bundle
- * (6.10); sqpoll: a kernel thread submits; defer: DEFER_TASKRUN; batch: sends per submission. */
+ * fixed: registered files; zc: SEND_ZC; sqpoll: a kernel thread submits; defer: DEFER_TASKRUN; batch:
+ * sends per submission. Bundles (6.10) have no place here: a bundle sends all provided buffers that lie
+ * ready, a queue per connection, where one log for all is one plain send of a window. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <liburing.h>
@@ -20,20 +21,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#ifndef IORING_RECVSEND_BUNDLE
-#define IORING_RECVSEND_BUNDLE (1U << 4)
-#endif
-
 enum { SUBSCRIBERS = 16384, RING = 8192, SLOW_NS = 2000000, PAUSE_NS_MAX = 5000000 };
 
-static int uses_files, uses_zc, uses_bundle;
+static int uses_files, uses_zc;
 static unsigned batch = 256;
-static struct io_uring_buf_ring *frames;
 
 static int subscribers[SUBSCRIBERS], count, poller;
 static unsigned char out[1 << 20];
@@ -100,14 +95,6 @@ static void prepare(struct io_uring_sqe *sqe, int index) {
     else
         io_uring_prep_send(sqe, target, out, out_bytes, flags);
     if (uses_files) sqe->flags |= IOSQE_FIXED_FILE;
-    if (!uses_bundle) return;
-    sqe->addr = 0;
-    sqe->len = 0;
-    sqe->ioprio |= IORING_RECVSEND_BUNDLE;
-    sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = 1;
-    io_uring_buf_ring_add(frames, out, (unsigned)out_bytes, (unsigned short)(index % 1024), 1023, 0);
-    io_uring_buf_ring_advance(frames, 1);
 }
 
 static void flush_uring(void) {
@@ -140,7 +127,6 @@ static void open_ring(const char *wish) {
     if (wanted) batch = (unsigned)atoi(wanted + 6);
     uses_files = strstr(wish, "fixed") != NULL;
     uses_zc = strstr(wish, "zc") != NULL;
-    uses_bundle = strstr(wish, "bundle") != NULL;
     if (strstr(wish, "sqpoll")) {
         parameters.flags |= IORING_SETUP_SQPOLL;
         parameters.sq_thread_idle = 2;
@@ -150,13 +136,6 @@ static void open_ring(const char *wish) {
     if (strstr(wish, "defer")) parameters.flags |= IORING_SETUP_DEFER_TASKRUN;
     if (io_uring_queue_init_params(RING, &ring, &parameters) < 0) fail("io_uring");
     if (uses_files && io_uring_register_files_sparse(&ring, SUBSCRIBERS) < 0) fail("files");
-    if (!uses_bundle) return;
-    frames = mmap(0, 1024 * sizeof(struct io_uring_buf), PROT_READ | PROT_WRITE,
-                  MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
-    struct io_uring_buf_reg group = {
-        .ring_addr = (unsigned long)frames, .ring_entries = 1024, .bgid = 1};
-    if (io_uring_register_buf_ring(&ring, &group, 0) < 0) fail("buffers");
-    io_uring_buf_ring_init(frames);
 }
 
 static void flush_send(void) {

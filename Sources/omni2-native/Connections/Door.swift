@@ -45,6 +45,8 @@ final class Door: CompletionHandler {
 
     /// Begins the conversation with a new peer.
     var welcome: (Listener) -> any Conversation = { _ in preconditionFailure("nobody is in") }
+    /// Connections that came in here and are served on other rings: they count.
+    var elsewhere: () -> Int = { 0 }
     /// Services read here what other threads sent.
     var turnBegin: () -> Void = {}
     /// Services flush here what they gathered, before the connections do.
@@ -138,7 +140,9 @@ final class Door: CompletionHandler {
     }
 
     private func admit(_ descriptor: Int32, _ index: Int) {
-        guard let handle = slots.claim() else { return refuse(descriptor) }
+        guard slots.count + elsewhere() < limits.connectionsMax, let handle = slots.claim() else {
+            return refuse(descriptor)
+        }
         limitWasReached = false
         statistics.accepted += 1
         let listener = listeners[index]

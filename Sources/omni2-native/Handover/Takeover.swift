@@ -203,7 +203,6 @@ final class Takeover {
         if rooms.door.restore(peer, conversation) {
             counts.connections += 1
         } else {
-            rooms.webSockets.leave(conversation.membership)
         }
     }
 

@@ -124,12 +124,10 @@ struct HouseBuilder {
     }
 
     func shards(_ hub: WebSocketHub) throws(StartError) -> Shards {
-        let count = configuration.webSocket.shards
-        let total = count > 0 ? count : min(Process.processorCount, 64)
         do throws(SystemError) {
-            return try Shards(hub, io: io, count: total, log: log(.webSocket)) { number in
+            return try Shards(hub, io: io, count: limits.ringsMax, log: log(.webSocket)) { number in
                 Shard.Plan(
-                    number: number, count: total, home: io.address, hub: hubSettings,
+                    number: number, count: limits.ringsMax, home: io.address, hub: hubSettings,
                     webSocket: webSockets.limits, ring: limits.ring)
             }
         } catch {
@@ -297,6 +295,7 @@ struct HouseBuilder {
             limits: conversation, makeRequestID: RequestIDs().next, date: { [clock] in clock.date },
             handle: { [unowned api] in api.handle($0) })
         door.welcome = { _ in HTTPConversation(shared) }
+        door.elsewhere = { [unowned shards] in shards.seats }
         door.turnBegin = { [unowned shards] in shards.readMail() }
         door.turnEnd = { [unowned hub, unowned shards] in
             // First, so that other rings begin to send while this one does.

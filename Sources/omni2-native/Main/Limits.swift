@@ -61,6 +61,8 @@ struct Limits: Sendable, Hashable {
     var eventLogEventsMax: Int
     /// One event in the log. A larger one is not published; the journal says so.
     var eventBytesMax = 256 << 10
+    /// Rings that serve subscribers, each with an event log of its own.
+    var ringsMax = 1
     /// Subscriptions of one connection. More are refused in the reply.
     var subscriptionsPerConnectionMax = 64
     /// Different filters in the hub. More are refused in the reply.
@@ -130,7 +132,7 @@ struct Limits: Sendable, Hashable {
 
     /// The limits that a configuration asks for.
     static func standard(from configuration: Configuration) -> Limits {
-        Limits(
+        var limits = Limits(
             connectionsMax: configuration.http.connectionsMax,
             subscribersMax: configuration.webSocket.connectionsMax,
             headerBytesMax: configuration.http.headerBytesMax,
@@ -150,6 +152,9 @@ struct Limits: Sendable, Hashable {
             spoolBytesMax: configuration.database.spoolBytesMax,
             journalRateRecordsMax: configuration.log.rateRecordsMax,
             journalRateWindow: configuration.log.rateWindow)
+        let shards = configuration.webSocket.shards
+        limits.ringsMax = shards > 0 ? shards : min(Process.processorCount, 64)
+        return limits
     }
 
     /// What each ring is made with.
@@ -217,7 +222,7 @@ struct Limits: Sendable, Hashable {
             + bodiesBytesMax
             + sendQueuesBytesMax
             + messagesBytesMax
-            + eventLogBytesMax + eventLogEventsMax * (16 + EventChronicle.bytesEach)
+            + ringsMax * (eventLogBytesMax + eventLogEventsMax * (16 + EventChronicle.bytesEach))
             + filterClassesMax * 256
             + serversMax * 64 * toolBytes  // 64 items on average
             + resultsBytesMax

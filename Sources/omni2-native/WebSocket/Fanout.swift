@@ -43,7 +43,7 @@ final class Fanout {
     /// `@safe`: used within one drain, during which the log does not change.
     @safe
     private struct Window {
-        var classID: Int32 = -1
+        var classID = -1
         var cursor: UInt64 = 0
         var isCompressed = false
         var first: UInt64 = 0
@@ -66,7 +66,8 @@ final class Fanout {
     /// Where the drain that could not be finished in one turn goes on.
     private var resumeSlot = 0
     private var turn: UInt64 = 0
-    private var drainTurn = UInt64.max
+    /// Before the first drain there is none that the turn could follow.
+    private var drainTurn = UInt64.max - 1
     private var drainStart = MonotonicTime.zero
     private var pauseEnd: MonotonicTime?
 
@@ -112,15 +113,15 @@ final class Fanout {
 
     /// The subscriber's class from now on; what it has not got yet is judged by that.
     func adopt(_ classID: Int, _ slot: Int) {
-        matches.leave(Int(rows[slot].classID))
+        matches.leave(rows[slot].classID)
         matches.cover(classID, from: rows[slot].cursor, in: events)
-        rows[slot].classID = Int32(classID)
+        rows[slot].classID = classID
     }
 
     /// The subscriber goes on behind `sequence`. False when the log does not reach back so far.
     func rewind(_ slot: Int, after sequence: UInt64) -> Bool {
         guard sequence < events.next, sequence + 1 >= events.oldest else { return false }
-        matches.cover(Int(rows[slot].classID), from: sequence + 1, in: events)
+        matches.cover(rows[slot].classID, from: sequence + 1, in: events)
         moveCursor(slot, to: sequence + 1)
         hasNews = true
         return true
@@ -137,7 +138,7 @@ final class Fanout {
 
     func block(_ slot: Int, second: UInt32) {
         rows[slot].flags.insert(.blocked)
-        if rows[slot].stalledSince == 0 { rows[slot].stalledSince = second }
+        rows[slot].beginStall(at: second)
     }
 
     /// Nothing more until `release`.
@@ -148,7 +149,7 @@ final class Fanout {
     /// Everything of the connection's own has left.
     func unblock(_ slot: Int) {
         rows[slot].flags.remove(.blocked)
-        rows[slot].stalledSince = 0
+        rows[slot].endStall()
         if rows[slot].cursor < events.next { hasNews = true }
     }
 
@@ -228,16 +229,15 @@ final class Fanout {
         return true
     }
 
-    private func makeWindow(_ classID: Int32, _ cursor: UInt64, _ isCompressed: Bool) -> Window {
+    private func makeWindow(_ classID: Int, _ cursor: UInt64, _ isCompressed: Bool) -> Window {
         var window = Window()
         window.classID = classID
         window.cursor = cursor
         window.isCompressed = isCompressed
-        let id = Int(classID)
-        guard let first = matches.first(of: id, from: cursor, before: events.next) else {
+        guard let first = matches.first(of: classID, from: cursor, before: events.next) else {
             return window
         }
-        let last = matches.lastOfRun(of: id, from: first, before: events.next)
+        let last = matches.lastOfRun(of: classID, from: first, before: events.next)
         window.first = first
         window.count = UInt32(last - first + 1)
         window.usesCompressed = isCompressed && events.compress(first, through: last)

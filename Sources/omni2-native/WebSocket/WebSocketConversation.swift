@@ -86,6 +86,8 @@ final class WebSocketConversation: ConversationOpening {
         self.arrival = arrival
     }
 
+    deinit { membership.shared.leave(membership) }
+
     var principal: Principal { membership.principal }
     var isClosing: Bool { state != .open }
 
@@ -325,7 +327,6 @@ final class WebSocketConversation: ConversationOpening {
     func ended(on connection: Connection) {
         state = .closed
         application.closed(self)
-        shared.leave(membership)
         if let inflater = arrival?.inflater { shared.compression.giveBack(inflater) }
         arrival = nil
         self.connection = nil

@@ -76,6 +76,7 @@ final class WebSocketHub: WebSocketApplication {
         let fanout = try Fanout(
             io: io, settings: settings.fanout, events: events, peers: self)
         fan = fanout
+        peers.reserveCapacity(settings.fanout.subscribersMax)
         streaming = EventStreams(fanout, streamsMax: settings.streamsMax) { [unowned self] in
             initialStatus($0, isResync: $1)
         }
@@ -242,7 +243,7 @@ final class WebSocketHub: WebSocketApplication {
         }
         guard peer.slot >= 0 else { return }
         let slot = Int(peer.slot)
-        fanout.leave(Int(fanout.rows[slot].classID))
+        fanout.leave(fanout.rows[slot].classID)
         fanout.rows.release(slot)
         peers[slot] = nil
         peer.slot = -1
@@ -379,7 +380,7 @@ final class WebSocketHub: WebSocketApplication {
         for slot in peers.indices {
             let row = fanout.rows[slot]
             guard let peer = peers[slot], !peer.isClosing else { continue }
-            if row.stalledSince != 0, second - row.stalledSince >= stall {
+            if row.stalledTime(at: second) >= stall {
                 statistics.stalled += 1
                 peer.giveUp(.tryAgainLater, "does not read")
             } else if second - row.lastHeard >= stale {

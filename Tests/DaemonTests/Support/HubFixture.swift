@@ -12,6 +12,7 @@ final class HubFixture {
     private static let firstDescriptor: Int32 = 0x4000_0000
     private var peersMade: Int32 = 0
     private var lastSeen: UInt64?
+    private var identity = "test"
     private(set) var conversations: [WebSocketConversation] = []
 
     init(
@@ -34,7 +35,7 @@ final class HubFixture {
         door.welcome = { [unowned self] _ in
             let conversation = WebSocketConversation(
                 WebSocketNewcomer(
-                    principal: Principal(id: "test", name: "test", role: role),
+                    principal: Principal(id: identity, name: "test", role: role),
                     deflateBits: deflate?.serverWindowBits ?? 0, lastSeen: lastSeen),
                 to: hub, shared: shared)
             conversations.append(conversation)
@@ -52,12 +53,19 @@ final class HubFixture {
 
     /// Connects a peer; its descriptor.
     @discardableResult
-    func connect(lastSeen: UInt64? = nil) -> Int32 {
+    func connect(lastSeen: UInt64? = nil, as identity: String = "test") -> Int32 {
         self.lastSeen = lastSeen
+        self.identity = identity
+        let (descriptor, arrival) = arrive()
+        door.completed(arrival)
+        return descriptor
+    }
+
+    /// A peer that stands before the door, and the completion that lets it in.
+    func arrive() -> (descriptor: Int32, Completion) {
         let descriptor = Self.firstDescriptor + peersMade
         peersMade += 1
-        door.completed(io.connect(descriptor, listener: HotKind.accept.token(0, 0)))
-        return descriptor
+        return (descriptor, io.connect(descriptor, listener: HotKind.accept.token(0, 0)))
     }
 
     func turn(_ count: Int = 1, after step: Duration = .microseconds(100)) {

@@ -95,15 +95,12 @@ final class ShardRoom {
         let isIn = door.adopt(
             handover.descriptor, handover.listener, conversation, saying: handover.answer,
             early: handover.early)
-        guard !isIn else { return }
-        shared.leave(conversation.membership)
-        office.left(handover.newcomer.principal.id, handover.newcomer.address)
+        if !isIn { office.left(handover.newcomer.principal.id, handover.newcomer.address) }
     }
 
     private func restore(_ peer: ParkedPeer, _ newcomer: WebSocketNewcomer) {
         let conversation = WebSocketConversation(newcomer, to: hub, shared: shared)
         guard !door.restore(peer, conversation) else { return }
-        shared.leave(conversation.membership)
         office.left(newcomer.principal.id, newcomer.address)
     }
 

@@ -77,6 +77,9 @@ final class Shards {
     /// Rings with subscribers, the main one included.
     var count: Int { 1 + links.count(where: \.isOpen) }
 
+    /// Subscribers that are not on the main ring.
+    var seats: Int { links.reduce(0) { $0 + $1.seats } }
+
     func start() {
         for link in links {
             let shard = link.shard
@@ -168,7 +171,7 @@ final class Shards {
     private func emptiest() -> Link? {
         let open = links.filter(\.isOpen)
         guard let best = open.min(by: { $0.seats < $1.seats }) else { return nil }
-        let here = hub.count - links.reduce(0) { $0 + $1.seats }
+        let here = hub.count - seats
         return best.seats < here ? best : nil
     }
 
