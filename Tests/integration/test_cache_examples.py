@@ -50,7 +50,7 @@ def run(one, cache_tools):
         "PATH": f"{cache_tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "clients" / "python"),
         "OMNI2_CACHE_SOCKET": str(one.runtime / "cache.sock"), "LD_LIBRARY_PATH": str(cache_tools),
         "OMNI2_CACHE_LIBRARY": str(cache_tools / "libomni2cache.so"),
-        "OMNI2_URL": f"http://127.0.0.1:{one.port}/mcp", "OMNI2_TOKEN": one.token_file.read_text().strip()}
+        "OMNI2_URL": f"http://127.0.0.1:{one.port}", "OMNI2_TOKEN": one.token_file.read_text().strip()}
 
     def run(*words) -> subprocess.CompletedProcess:
         return subprocess.run(list(map(str, words)), capture_output=True, text=True, env=environment, timeout=60)
@@ -82,6 +82,4 @@ def test_every_example_says_what_it_did_not_find(one, run, cache_tools, tmp_path
     assert "ask the daemon" in said["C"].stdout and said["C"].returncode == 1
     assert "ask the daemon" in said["Swift"].stdout
     assert said["Python"].stdout == "None\n"
-    # The pipeline asks by itself, as an MCP client would.
-    answer = said["shell"].stdout
-    assert json.loads(answer)["result"]["content"][0]["text"] == "noon 1", said["shell"].stderr
+    assert json.loads(said["shell"].stdout)["success"] and "noon 1" in said["shell"].stdout, "it asks by itself"
