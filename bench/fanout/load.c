@@ -33,7 +33,7 @@ static struct {
 } seen;
 
 static Peer *peers;
-static int publisher = -1, poller, filler;
+static int publisher = -1, poller, filler, stopped_max;
 static uint64_t number, payload_bytes;
 static uint32_t *samples;
 
@@ -199,9 +199,13 @@ static void warm_up(void) {
 }
 
 static void connect_all(void) {
+    /* What the kernel keeps for a reader that stops must not hide for long that it has stopped. */
+    int small = 32 << 10;
     peers = calloc((size_t)o.count, sizeof *peers);
     for (int i = 0; i < o.count; i++) {
         peers[i].fd = dial(i);
+        if (i < stopped_max)
+            setsockopt(peers[i].fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
         if (!ask_upgrade(peers[i].fd, o.path)) die("upgrade");
         if (i % 64 == 63 || i == o.count - 1)
             for (int j = i - i % 64; j <= i; j++) finish_handshake(peers[j].fd);
@@ -332,6 +336,11 @@ int main(int argc, char **argv) {
         case 'm': o.mode = optarg; break;
         default: return 2;
         }
+    }
+    for (int i = optind; i < argc; i++) {
+        int stopped = 0;
+        if (sscanf(argv[i], "rate:%*f:%*f:%d", &stopped) == 1 && stopped > stopped_max)
+            stopped_max = stopped;
     }
     raise_descriptor_limit();
     samples = malloc(sizeof *samples * SAMPLES);
