@@ -41,16 +41,19 @@ check:
 	@tools/test --quick
 
 conformance: build
+	@Tests/conformance/run --install
 	@Tests/conformance/run
 
 bench: bench-cache bench-fanout
 
 # Results from shared memory, beside LMDB, memcached, Redis and others.
 bench-cache: build
+	@tools/setup bench
 	@bench/cache/run
 
 # One event to thousands of dashboards, beside the limit and peers.
 bench-fanout: build
+	@tools/setup bench
 	@bench/fanout/run $(BENCH)
 
 lint:

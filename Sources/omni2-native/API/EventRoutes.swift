@@ -61,7 +61,7 @@ struct EventRoutes {
             let conversation = WebSocketConversation(
                 application, principal: call.principal, shared: webSockets,
                 deflate: handshake.deflate, address: address,
-                lastSeen: call.request.query("since").flatMap { UInt64($0) } ?? .max)
+                lastSeen: call.request.query("since").flatMap(place) ?? .max)
             // Subscribed from the first moment: what `since` brings back is judged by it.
             let types = eventTypes(call)
             if !types.isEmpty { _ = conversation.subscriptions.add(types, [:]) }
@@ -95,12 +95,18 @@ struct EventRoutes {
     private func stream(_ call: Router.Call) {
         let since = call.request.header("Last-Event-ID") ?? call.request.query("since")
         let isTaken = hub.streams.begin(
-            call.exchange, types: eventTypes(call), since: since.flatMap { UInt64($0) },
+            call.exchange, types: eventTypes(call), since: since.flatMap(place),
             access: call.principal.eventAccess)
         guard !isTaken else { return }
         call.fail(
             .serviceUnavailable, "There are as many event streams as allowed.",
             headers: [.init(name: "Retry-After", value: "5")])
+    }
+
+    /// The event a client says it saw last. What is no number of ours is a place that the log does
+    /// not reach, so that the client is told of the gap; an empty text names none.
+    private func place(_ text: String) -> UInt64? {
+        text.isEmpty ? nil : min(UInt64(text) ?? .max, HubAction.nowhere)
     }
 
     private func eventTypes(_ call: Router.Call) -> [String] {

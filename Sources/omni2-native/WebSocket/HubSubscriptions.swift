@@ -41,6 +41,9 @@ enum HubAction {
     case publish(JSONValue)
     case unknown
 
+    /// A place that no log reaches: who names it gets a snapshot marked `resync`.
+    static let nowhere = UInt64.max - 1
+
     /// A text frame: JSON with an `action`, or the bare word `ping`.
     init(_ message: RawSpan) {
         // The two that come again and again are known by sight, without a tree.
@@ -63,8 +66,7 @@ enum HubAction {
             self = .subscribe(value["event_types"]?.strings ?? [], filters ?? [:])
         case "unsubscribe": self = .unsubscribe(value["subscription_id"]?.string ?? "")
         case "resume":
-            let since = value["since"]?.int ?? 0
-            self = .resume(UInt64(max(0, since)))
+            self = .resume(value["since"]?.int.flatMap { UInt64(exactly: $0) } ?? Self.nowhere)
         case "publish": self = .publish(value)
         default: self = .unknown
         }
