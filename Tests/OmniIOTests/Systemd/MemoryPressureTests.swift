@@ -21,7 +21,7 @@ struct MemoryPressureTests {
             } catch {
                 #expect(error.isTimeout)
             }
-            #expect(unsafe send(client.raw, [1] as [UInt8], 1, Int32(MSG_OOB.rawValue)) == 1)
+            #expect(unsafe send(client.raw, [1] as [UInt8], 1, Int32(MSG_OOB)) == 1)
             try await pressure.next(io, until: io.now + .seconds(10))
         }
     }
@@ -29,9 +29,9 @@ struct MemoryPressureTests {
     @Test func theFirstFileThatTakesATriggerIsWatched() {
         // A file that is no pressure file takes any text; one that is missing takes none.
         let path = "/tmp/omni2-pressure-\(getpid())"
-        defer { unlink(path) }
+        defer { unsafe unlink(path) }
         #expect(MemoryPressure.open(["/no/such/file", "/proc/version"]) == nil)
-        close(creat(path, 0o600))
+        close(unsafe creat(path, 0o600))
         #expect(MemoryPressure.open(["/no/such/file", path])?.path == path)
     }
 }

@@ -21,7 +21,7 @@ struct LineSocketTests {
         init(_ io: RingIO, _ limits: LineSocket.Limits = .init()) async throws {
             self.io = io
             let path = "/tmp/omni2-line-\(getpid())-\(UInt32.random(in: 0...UInt32.max)).sock"
-            defer { unlink(path) }
+            defer { unsafe unlink(path) }
             let listener = try Sockets.listen(on: .path(path))
             let told = Told()
             var callbacks = LineSocket.Callbacks()
