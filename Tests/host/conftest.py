@@ -92,3 +92,8 @@ def database_layer(root_file_system):
 @pytest.fixture(scope="session")
 def tools_layer(root_file_system):
     return make_layer(CACHE, root_file_system, "tools")
+
+
+@pytest.fixture(scope="session")
+def proxies_layer(root_file_system):
+    return make_layer(CACHE, root_file_system, "proxies")

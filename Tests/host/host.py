@@ -29,7 +29,8 @@ PACKAGES = """systemd systemd-sysv dbus libpam-systemd libnss-systemd adduser ca
 procps curl python3 netcat-openbsd less libcurl4 libpq5 libsqlite3-0 libssl3 liburing2 tzdata
 zlib1g""".split()
 # Further packages that lie in layers of their own, made once and kept beside the root.
-LAYERS = {"postgresql": ["postgresql-15"], "tools": ["strace", "man-db"]}
+LAYERS = {"postgresql": ["postgresql-15"], "tools": ["strace", "sqlite3"],
+          "proxies": ["nginx-light", "caddy"]}
 # Units that would do background work, or touch the outer kernel, during a test.
 MASKED = """apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer
 e2scrub_reap.service fstrim.timer systemd-modules-load.service sys-kernel-debug.mount
@@ -47,7 +48,9 @@ def machine_lacks():
     """What is missing on this machine, or None."""
     if os.geteuid() != 0:
         return "root"
-    packages = {"systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "ip": "iproute2"}
+    packages = {"systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap",
+                "ip": "iproute2", "lintian": "lintian", "systemd-analyze": "systemd",
+                "dpkg-buildpackage": "dpkg-dev", "dh": "debhelper"}
     missing = [package for tool, package in packages.items() if not shutil.which(tool)]
     return "the packages " + " ".join(missing) if missing else None
 

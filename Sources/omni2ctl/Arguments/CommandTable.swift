@@ -2,7 +2,7 @@
 enum CommandTable {
     static let commands: [Command] =
         [status] + servers + tools + cache + circuits
-        + [check, stdio]
+        + [check, completion, stdio]
 
     private static let name = Argument(name: "NAME")
 
@@ -137,6 +137,12 @@ enum CommandTable {
         detail: "Runs omni2-native --check, on FILE instead of /etc/omni2/omni2.conf if given, and "
             + "ends with its exit status. The daemon need not run.",
         body: .local(ConfigurationCheck.run))
+
+    private static let completion = Command(
+        words: ["completion"], arguments: [Argument(name: "SHELL")],
+        summary: "print a script that completes commands and options: bash or zsh",
+        detail: "The package installs both. Elsewhere: source <(omni2ctl completion bash).",
+        body: .local(ShellCompletion.run))
 
     private static let stdio = Command(
         words: ["stdio"], rest: "CMD",
