@@ -153,6 +153,6 @@ def cache_tools(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def omni2cache(cache_tools: Path):
     """The Python module, from the repository."""
-    os.environ["OMNI2_CACHE_LIBRARY"] = str(next(cache_tools.glob("libomni2cache.so.1*")))
+    os.environ["OMNI2_CACHE_LIBRARY"] = str(next(cache_tools.glob("libomni2cache.so.0*")))
     sys.path.insert(0, str(ROOT / "clients" / "python"))
     return importlib.import_module("omni2cache")

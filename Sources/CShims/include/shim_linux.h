@@ -118,4 +118,7 @@ static inline int omni2_socket_option(int descriptor, int level, int option, int
     return setsockopt(descriptor, level, option, &value, sizeof value) < 0 ? -errno : 0;
 }
 
+/* malloc_trim, which is glibc's own. */
+void omni2_trim_heap(void);
+
 #endif

@@ -26,4 +26,6 @@ public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String { "\(call): \(message)" }
 
     public var isTimeout: Bool { code == ETIMEDOUT }
+    /// ENOENT: no file, no socket of that name.
+    public var isMissing: Bool { code == ENOENT }
 }

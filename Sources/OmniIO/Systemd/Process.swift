@@ -14,6 +14,9 @@ public enum Process {
     /// A peer that left is an error of one send, not the end of the process.
     public static func ignoreBrokenPipes() { omni2_ignore_sigpipe() }
 
+    /// Free heap goes back to the kernel.
+    public static func trimHeap() { omni2_trim_heap() }
+
     public static var id: Int32 { getpid() }
     public static var user: UInt32 { geteuid() }
 

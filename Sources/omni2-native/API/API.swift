@@ -7,8 +7,9 @@ import OmniIO
 final class API {
     private var router = Router()
     private let access: Access
-    private let hosts: HostPolicy
-    private let origins: OriginPolicy
+    /// Both change at a reload.
+    var hosts: HostPolicy
+    var origins: OriginPolicy
     private let log: Log
 
     init(access: Access, hosts: HostPolicy, origins: OriginPolicy, log: Log) {

@@ -5,6 +5,8 @@ import OmniIO
 extension Configuration {
     struct MCP: Sendable, Hashable {
         var importFile: String?
+        /// Where stdio servers are found that are units; nil: they are children of ours.
+        var unitSockets: String?
         var connectTimeout: Duration
         var handshakeTimeout: Duration
         var listTimeout: Duration
@@ -20,6 +22,10 @@ extension Configuration {
             importFile = read.path(
                 "ImportFile", nil,
                 "An mcpServers JSON file, as MCP clients have it, read at every start.")
+            unitSockets = read.path(
+                "UnitSockets", nil,
+                "Directory with the sockets of stdio servers that are units of systemd's; empty: the "
+                    + "daemon starts such servers itself. The package sets it.")
             let short = Duration.milliseconds(10)...(.seconds(600))
             connectTimeout = read.span(
                 "ConnectTimeoutSec", .seconds(5), in: short,

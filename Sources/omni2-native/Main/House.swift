@@ -22,6 +22,8 @@ final class House {
     let cacheDoor: CacheDoor?
     let gateway: Gateway
     let warming: CacheWarming
+    let memoryRelief: MemoryRelief
+    let logControl: LogControl
     let api: API
     let mcpEndpoint: MCPEndpoint
     let imports: ServerImport?
@@ -29,6 +31,7 @@ final class House {
     private var importIsDue = false
     /// Where signals arrive; set before `live`.
     var signalDescriptor: Int32 = -1
+    private var isReady = false
     /// The stop is complete: the loop may end.
     private(set) var hasEnded = false
 
@@ -53,6 +56,8 @@ final class House {
         cacheDoor = try build.cacheDoor(cache)
         gateway = build.gateway(cache, coordinator)
         warming = CacheWarming(gateway, cache, log: build.log(.cache))
+        memoryRelief = MemoryRelief(io: io, cache: cache, log: build.log(.main))
+        logControl = build.logControl()
         mcpEndpoint = MCPEndpoint(gateway, log: build.log(.gateway))
         api = try build.api()
         door = build.door(api, hub, journal)
@@ -66,6 +71,11 @@ final class House {
     func live() async {
         log.info("omni2-native \(Main.version) starts", fields: ["pid": Process.id])
         feedWatchdog()
+        extendStart()
+        if manager.isPresent {
+            logControl.start()
+            memoryRelief.start()
+        }
         store.start()
         // Readers of a continued cache are there already and want a heartbeat.
         cache.start()
@@ -135,6 +145,7 @@ final class House {
             log.info("listening", fields: ["address": address.description])
         }
         log.info("omni2-native ready", id: .daemonReady)
+        isReady = true
         tell { () throws(SystemError) in try manager.ready(status: statusText) }
         io.spawn { await self.reportStatus() }
     }
@@ -170,6 +181,21 @@ final class House {
         }
     }
 
+    /// A start that waits for a slow database or slow servers is no failed one: systemd hears of it for
+    /// as long as it takes.
+    private func extendStart() {
+        io.spawn {
+            while !self.isReady, !self.hasEnded {
+                self.tell { () throws(SystemError) in
+                    try self.manager.extendTimeout(Self.startExtension)
+                }
+                await self.io.sleep(until: self.io.now + Self.startExtension / 3)
+            }
+        }
+    }
+
+    private static let startExtension = Duration.seconds(30)
+
     // MARK: The end
 
     /// Returns when a signal asks for the end.
@@ -192,8 +218,12 @@ final class House {
     private func makeReload() -> Reload {
         Reload(
             io: io, environment: environment, manager: manager, log: log,
-            liveSections: ["Log", "Coordinator", "CircuitBreaker"]
+            liveSections: ["Main", "Log", "HTTP", "Coordinator", "CircuitBreaker"]
         ) { next in
+            // [Main] is read where it is used.
+            self.api.hosts = HouseBuilder.hosts(next)
+            self.api.origins = HouseBuilder.origins(next)
+            self.door.welcome = HouseBuilder.welcome(.standard(from: next), self.clock, self.api)
             self.journal.level = next.log.level
             self.coordinator.apply(CoordinatorSettings(next.coordinator))
             // The registry's own word on circuits, set over the API, stands until the file's changes.
@@ -209,7 +239,12 @@ final class House {
         readiness.isStopping = true
         let deadline = io.now + configuration.main.stopTimeout
         log.info("stopping", id: .daemonStopping)
-        tell { () throws(SystemError) in try manager.stopping(status: "stopping") }
+        tell { () throws(SystemError) in
+            try manager.stopping(status: "stopping")
+            // StopTimeoutSec= may be longer than the unit's TimeoutStopSec=.
+            try manager.extendTimeout(configuration.main.stopTimeout + .seconds(5))
+        }
+        logControl.stop()
         door.closeListeners()
         warming.stop()
         gateway.stop()

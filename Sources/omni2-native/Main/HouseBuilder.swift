@@ -50,6 +50,16 @@ struct HouseBuilder {
 
     func log(_ service: Service) -> Log { Log(journal, service: service) }
 
+    func logControl() -> LogControl {
+        let log = log(.main)
+        return LogControl("org.omni2.Native1", journal, io: io) { before, after in
+            log.notice(
+                "[Log] Level= is \(after.name) now, was \(before.name), by systemctl "
+                    + "service-log-level; the next reload or restart takes the configured one",
+                id: .configurationReloaded, fields: ["setting": "[Log] Level="])
+        }
+    }
+
     // MARK: Below
 
     func store() -> SQLStore {
@@ -146,6 +156,7 @@ struct HouseBuilder {
             throw .system(error)
         }
         let (io, environment, deadlines) = (io, environment, upstreamDeadlines)
+        let unitSockets = configuration.mcp.unitSockets
         let gatewayLog = log(.gateway)
         return Coordinator(
             io: io, store: store, journal: journal,
@@ -156,7 +167,7 @@ struct HouseBuilder {
                 WatchedUpstream(
                     Upstream(
                         record: record, io: io, http: http, deadlines: deadlines,
-                        environment: environment, log: gatewayLog))
+                        environment: environment, unitSockets: unitSockets, log: gatewayLog))
             })
     }
 
@@ -235,8 +246,16 @@ struct HouseBuilder {
 
     func api() throws(StartError) -> API {
         API(
-            access: try access(), hosts: HostPolicy(names: configuration.http.allowedHosts),
-            origins: OriginPolicy(origins: configuration.http.allowedOrigins), log: log(.api))
+            access: try access(), hosts: Self.hosts(configuration),
+            origins: Self.origins(configuration), log: log(.api))
+    }
+
+    static func hosts(_ configuration: Configuration) -> HostPolicy {
+        HostPolicy(names: configuration.http.allowedHosts)
+    }
+
+    static func origins(_ configuration: Configuration) -> OriginPolicy {
+        OriginPolicy(origins: configuration.http.allowedOrigins)
     }
 
     private func access() throws(StartError) -> Access {
@@ -259,18 +278,7 @@ struct HouseBuilder {
     func door(_ api: API, _ hub: WebSocketHub, _ journal: Journal) -> Door {
         let door = Door(
             io: io, limits: Door.Limits(connectionsMax: limits.connectionsMax), log: log(.api))
-        var conversation = HTTPConversation.Limits()
-        conversation.http = HTTPLimits(
-            requestLineBytesMax: limits.targetBytesMax, headerBytesMax: limits.headerBytesMax,
-            headerCountMax: limits.headerFieldsMax, bodyBytesMax: limits.bodyBytesMax)
-        conversation.headTime = limits.headerTimeout
-        conversation.bodyTime = limits.bodyTimeout
-        conversation.idleTime = limits.idleTimeout
-        conversation.sendTime = limits.sendTimeout
-        let shared = HTTPConversation.Shared(
-            limits: conversation, makeRequestID: RequestIDs().next, date: { [clock] in clock.date },
-            handle: { [unowned api] in api.handle($0) })
-        door.welcome = { _ in HTTPConversation(shared) }
+        door.welcome = Self.welcome(limits, clock, api)
         door.turnEnd = { [unowned hub] in
             hub.drain()
             journal.flush()
@@ -282,5 +290,23 @@ struct HouseBuilder {
             if completion.token.kind == HotKind.flight.rawValue { fanout.flown(completion) }
         }
         return door
+    }
+
+    /// How new connections are spoken to; after a reload the next ones get other limits.
+    static func welcome(
+        _ limits: Limits, _ clock: WallClock, _ api: API
+    ) -> (Listener) -> any Conversation {
+        var conversation = HTTPConversation.Limits()
+        conversation.http = HTTPLimits(
+            requestLineBytesMax: limits.targetBytesMax, headerBytesMax: limits.headerBytesMax,
+            headerCountMax: limits.headerFieldsMax, bodyBytesMax: limits.bodyBytesMax)
+        conversation.headTime = limits.headerTimeout
+        conversation.bodyTime = limits.bodyTimeout
+        conversation.idleTime = limits.idleTimeout
+        conversation.sendTime = limits.sendTimeout
+        let shared = HTTPConversation.Shared(
+            limits: conversation, makeRequestID: RequestIDs().next, date: { [clock] in clock.date },
+            handle: { [unowned api] in api.handle($0) })
+        return { _ in HTTPConversation(shared) }
     }
 }
