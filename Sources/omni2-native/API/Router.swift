@@ -68,6 +68,10 @@ struct Router {
         case open
         /// Whoever shows a valid credential.
         case authenticated
+        /// Whom the role lets into a service, unless blocked from it.
+        case service(Permission.Service)
+        /// Who may look at dashboards: `dashboard_access` is `view` or `admin`.
+        case viewer
         /// Administrators.
         case administrator
     }

@@ -18,6 +18,8 @@ final class House {
     let store: SQLStore
     let hub: WebSocketHub
     let coordinator: Coordinator
+    let access: Access
+    let accessKeeper: AccessKeeper
     let cache: Cache
     let cacheDoor: CacheDoor?
     let gateway: Gateway
@@ -49,12 +51,15 @@ final class House {
         store = build.store()
         hub = try build.hub()
         coordinator = try build.coordinator(store, hub)
+        access = try build.access()
+        accessKeeper = AccessKeeper(
+            io: io, access: access, store: store, log: build.log(.access))
         cache = try build.cache()
         cacheDoor = try build.cacheDoor(cache)
-        gateway = build.gateway(cache, coordinator)
+        gateway = build.gateway(cache, coordinator, access)
         warming = CacheWarming(gateway, cache, log: build.log(.cache))
         mcpEndpoint = MCPEndpoint(gateway, log: build.log(.gateway))
-        api = try build.api()
+        api = build.api(access)
         door = build.door(api, hub, journal)
         for listener in listeners { door.listen(listener) }
         addRoutes(build)
@@ -68,6 +73,7 @@ final class House {
         feedWatchdog()
         store.start()
         await connectDatabase()
+        await accessKeeper.begin()
         door.open()
         coordinator.start()
         await loadServers()
@@ -217,6 +223,7 @@ final class House {
         cacheDoor?.close()
         cache.stop()
         await coordinator.stop(until: deadline)
+        await accessKeeper.stop()
         await store.stop()
         log.info("omni2-native stopped")
         journal.flush()
@@ -241,7 +248,9 @@ final class House {
         }
         cache.publish = { [unowned hub] in hub.publish($0) }
         hub.snapshot = { [unowned coordinator] access in
-            .array(coordinator.registry.servers.filter { access.mayUse($0.name) }.map(\.snapshot))
+            .array(
+                coordinator.registry.servers.filter { access.maySee(server: $0.name) }.map(
+                    \.snapshot))
         }
     }
 
@@ -250,6 +259,7 @@ final class House {
         case .starting: readiness.database = .starting
         case .ready:
             readiness.database = .ready(engine: store.engine)
+            accessKeeper.wake()
             log.info("database connected", id: .databaseConnected, fields: ["engine": store.engine])
             guard importIsDue, let imports else { return }
             importIsDue = false
@@ -270,14 +280,18 @@ final class House {
             servers: { [unowned coordinator] in
                 (coordinator.statistics.activeServers, coordinator.registry.count)
             })
-        let servers = ServerRoutes(io: io, store: store, coordinator: coordinator, log: apiLog)
+        let audit = access.audit
+        let servers = ServerRoutes(
+            io: io, store: store, coordinator: coordinator, audit: audit, log: apiLog)
         let tools = ToolRoutes(
-            io: io, store: store, coordinator: coordinator, gateway: gateway, log: apiLog)
-        let circuits = CircuitRoutes(io: io, store: store, coordinator: coordinator, log: apiLog)
+            io: io, store: store, coordinator: coordinator, gateway: gateway, access: access,
+            log: apiLog)
+        let circuits = CircuitRoutes(
+            io: io, store: store, coordinator: coordinator, audit: audit, log: apiLog)
         let events = EventRoutes(
             hub: hub, coordinator: coordinator, webSockets: build.webSockets,
-            settings: configuration.webSocket)
-        let cached = CacheRoutes(cache: cache, clock: clock)
+            settings: configuration.webSocket, audit: audit)
+        let cached = CacheRoutes(cache: cache, clock: clock, audit: audit)
         api.add { router in
             health.add(to: &router)
             mcpEndpoint.add(to: &router)
