@@ -49,6 +49,11 @@ public enum ServerAccess: Hashable, Sendable {
         case .allBut: nil
         }
     }
+
+    /// Taken out of all.
+    public var deniedNames: [String] {
+        if case .allBut(let names) = self { names.sorted() } else { [] }
+    }
 }
 
 /// What a role may use of one server's tools, resources or prompts.

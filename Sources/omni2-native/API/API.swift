@@ -22,6 +22,8 @@ final class API {
 
     func add(_ routes: (inout Router) -> Void) { routes(&router) }
 
+    var routes: [Router.Route] { router.all }
+
     func handle(_ exchange: HTTPExchange) {
         let request = exchange.request
         guard isForUs(exchange) else {

@@ -217,9 +217,11 @@ extension Router.Call {
     }
 
     /// What a failed statement means for the caller.
-    func fail(_ error: StoreError, _ log: Log) {
+    func fail(
+        _ error: StoreError, _ log: Log, absent: String = "There is no server with this id."
+    ) {
         switch error {
-        case .notFound: fail(.notFound, "There is no server with this id.")
+        case .notFound: fail(.notFound, absent)
         case .conflict(let what): fail(.conflict, "There is one already: \(what).")
         case .unavailable(let why):
             fail(

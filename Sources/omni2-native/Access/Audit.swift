@@ -83,7 +83,7 @@ final class Audit {
         let batch = Array(waiting.prefix(200))
         waiting.removeFirst(batch.count)
         do throws(StoreError) {
-            try await store.append(batch)
+            try await store.append(audit: batch)
         } catch {
             waiting = Array((batch + waiting).suffix(Self.waitingMax))
             if case .failed(let why) = error {

@@ -61,7 +61,7 @@ protocol AccessStore: AnyObject {
     func deleteSessions(ofUser id: Int) async throws(StoreError)
     func pruneSessions(before time: Int64) async throws(StoreError)
 
-    func append(_ records: [AuditRecord]) async throws(StoreError)
+    func append(audit records: [AuditRecord]) async throws(StoreError)
     /// Newest first.
     func audit(limit: Int) async throws(StoreError) -> [AuditRecord]
     func pruneAudit(before time: Int64, limit: Int) async throws(StoreError) -> Int

@@ -141,7 +141,7 @@ extension SQLStore {
 
     // MARK: Audit and history
 
-    func append(_ records: [AuditRecord]) async throws(StoreError) {
+    func append(audit records: [AuditRecord]) async throws(StoreError) {
         if records.isEmpty { return }
         try await runAll(records.map(audits.command))
     }

@@ -292,7 +292,14 @@ final class House {
             hub: hub, coordinator: coordinator, webSockets: build.webSockets,
             settings: configuration.webSocket, audit: audit)
         let cached = CacheRoutes(cache: cache, clock: clock, audit: audit)
+        let people = PeopleContext(
+            io: io, store: store, access: access, keeper: accessKeeper, log: apiLog)
         api.add { router in
+            UserRoutes(context: people).add(to: &router)
+            BlockRoutes(context: people).add(to: &router)
+            RoleRoutes(context: people).add(to: &router)
+            TeamRoutes(context: people).add(to: &router)
+            TokenRoutes(context: people).add(to: &router)
             health.add(to: &router)
             mcpEndpoint.add(to: &router)
             servers.add(to: &router)
