@@ -295,6 +295,9 @@ final class House {
         let people = PeopleContext(
             io: io, store: store, access: access, keeper: accessKeeper, log: apiLog)
         api.add { router in
+            OpenAPIRoutes(routes: { [unowned api] in api.routes }).add(to: &router)
+            OverviewRoutes(context: people, coordinator: coordinator, gateway: gateway)
+                .add(to: &router)
             UserRoutes(context: people).add(to: &router)
             BlockRoutes(context: people).add(to: &router)
             RoleRoutes(context: people).add(to: &router)
