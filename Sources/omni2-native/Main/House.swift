@@ -62,7 +62,7 @@ final class House {
         api = build.api(access)
         door = build.door(api, hub, journal)
         for listener in listeners { door.listen(listener) }
-        addRoutes(build)
+        try addRoutes(build)
         wire()
     }
 
@@ -273,7 +273,7 @@ final class House {
         }
     }
 
-    private func addRoutes(_ build: HouseBuilder) {
+    private func addRoutes(_ build: HouseBuilder) throws(StartError) {
         let apiLog = build.log(.api)
         let health = HealthRoutes(
             readiness: readiness, now: { [clock] in clock.now }, startedAt: clock.now,
@@ -282,7 +282,8 @@ final class House {
             })
         let audit = access.audit
         let servers = ServerRoutes(
-            io: io, store: store, coordinator: coordinator, audit: audit, log: apiLog)
+            io: io, store: store, coordinator: coordinator, audit: audit,
+            discovery: try build.discovery(), log: apiLog)
         let tools = ToolRoutes(
             io: io, store: store, coordinator: coordinator, gateway: gateway, access: access,
             log: apiLog)
@@ -294,7 +295,12 @@ final class House {
         let cached = CacheRoutes(cache: cache, clock: clock, audit: audit)
         let people = PeopleContext(
             io: io, store: store, access: access, keeper: accessKeeper, log: apiLog)
+        let logins = Logins(
+            io: io, access: access, store: store, keeper: accessKeeper, log: build.log(.access))
+        logins.loggedIn = { [unowned hub] person in hub.publish(.login(person)) }
         api.add { router in
+            AuthRoutes(context: people, logins: logins).add(to: &router)
+            ResourceMetadata(access: access).add(to: &router)
             OpenAPIRoutes(routes: { [unowned api] in api.routes }).add(to: &router)
             OverviewRoutes(context: people, coordinator: coordinator, gateway: gateway)
                 .add(to: &router)
