@@ -15,6 +15,8 @@ final class SQLStore: Store {
     private let servers: ServerStatements
     private let registry: RegistryStatements
     let access: AccessStatements
+    let people: PeopleStatements
+    let audits: AuditStatements
     private let retention: HealthLogRetention?
 
     var engine: String { database.dialect.engine.rawValue }
@@ -28,12 +30,19 @@ final class SQLStore: Store {
         set { database.registryChanged = newValue }
     }
 
+    var accessChanged: () -> Void {
+        get { database.accessChanged }
+        set { database.accessChanged = newValue }
+    }
+
     init(_ io: any IO, _ database: any SQLEngine, _ settings: Settings = Settings()) {
         self.database = database
         let dialect = database.dialect
         servers = ServerStatements(dialect, AuthenticationColumns(box: settings.key))
         registry = RegistryStatements(dialect)
         access = AccessStatements(dialect)
+        people = PeopleStatements(dialect)
+        audits = AuditStatements(dialect)
         retention = settings.healthLogDays.map { HealthLogRetention(io, days: $0) }
     }
 

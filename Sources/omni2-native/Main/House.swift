@@ -18,6 +18,8 @@ final class House {
     let store: SQLStore
     let hub: WebSocketHub
     let coordinator: Coordinator
+    let access: Access
+    let accessKeeper: AccessKeeper
     let cache: Cache
     let cacheDoor: CacheDoor?
     let gateway: Gateway
@@ -52,17 +54,20 @@ final class House {
         store = build.store()
         hub = try build.hub()
         coordinator = try build.coordinator(store, hub)
+        access = try build.access()
+        accessKeeper = AccessKeeper(
+            io: io, access: access, store: store, log: build.log(.access))
         cache = try build.cache()
         cacheDoor = try build.cacheDoor(cache)
-        gateway = build.gateway(cache, coordinator)
+        gateway = build.gateway(cache, coordinator, access)
         warming = CacheWarming(gateway, cache, log: build.log(.cache))
         memoryRelief = MemoryRelief(io: io, cache: cache, log: build.log(.main))
         logControl = build.logControl()
         mcpEndpoint = MCPEndpoint(gateway, log: build.log(.gateway))
-        api = try build.api()
+        api = build.api(access)
         door = build.door(api, hub, journal)
         for listener in listeners { door.listen(listener) }
-        addRoutes(build)
+        try addRoutes(build)
         wire()
     }
 
@@ -80,6 +85,7 @@ final class House {
         // Readers of a continued cache are there already and want a heartbeat.
         cache.start()
         await connectDatabase()
+        await accessKeeper.begin()
         door.open()
         coordinator.start()
         await loadServers()
@@ -253,6 +259,7 @@ final class House {
         cacheDoor?.close()
         cache.stop()
         await coordinator.stop(until: deadline)
+        await accessKeeper.stop()
         await store.stop()
         log.info("omni2-native stopped")
         journal.flush()
@@ -277,7 +284,9 @@ final class House {
         }
         cache.publish = { [unowned hub] in hub.publish($0) }
         hub.snapshot = { [unowned coordinator] access in
-            .array(coordinator.registry.servers.filter { access.mayUse($0.name) }.map(\.snapshot))
+            .array(
+                coordinator.registry.servers.filter { access.maySee(server: $0.name) }.map(
+                    \.snapshot))
         }
     }
 
@@ -286,6 +295,7 @@ final class House {
         case .starting: readiness.database = .starting
         case .ready:
             readiness.database = .ready(engine: store.engine)
+            accessKeeper.wake()
             log.info("database connected", id: .databaseConnected, fields: ["engine": store.engine])
             guard importIsDue, let imports else { return }
             importIsDue = false
@@ -299,22 +309,42 @@ final class House {
         }
     }
 
-    private func addRoutes(_ build: HouseBuilder) {
+    private func addRoutes(_ build: HouseBuilder) throws(StartError) {
         let apiLog = build.log(.api)
         let health = HealthRoutes(
             readiness: readiness, now: { [clock] in clock.now }, startedAt: clock.now,
             servers: { [unowned coordinator] in
                 (coordinator.statistics.activeServers, coordinator.registry.count)
             })
-        let servers = ServerRoutes(io: io, store: store, coordinator: coordinator, log: apiLog)
+        let audit = access.audit
+        let servers = ServerRoutes(
+            io: io, store: store, coordinator: coordinator, audit: audit,
+            discovery: try build.discovery(), log: apiLog)
         let tools = ToolRoutes(
-            io: io, store: store, coordinator: coordinator, gateway: gateway, log: apiLog)
-        let circuits = CircuitRoutes(io: io, store: store, coordinator: coordinator, log: apiLog)
+            io: io, store: store, coordinator: coordinator, gateway: gateway, access: access,
+            log: apiLog)
+        let circuits = CircuitRoutes(
+            io: io, store: store, coordinator: coordinator, audit: audit, log: apiLog)
         let events = EventRoutes(
             hub: hub, coordinator: coordinator, webSockets: build.webSockets,
-            settings: configuration.webSocket)
-        let cached = CacheRoutes(cache: cache, clock: clock)
+            settings: configuration.webSocket, audit: audit)
+        let cached = CacheRoutes(cache: cache, clock: clock, audit: audit)
+        let people = PeopleContext(
+            io: io, store: store, access: access, keeper: accessKeeper, log: apiLog)
+        let logins = Logins(
+            io: io, access: access, store: store, keeper: accessKeeper, log: build.log(.access))
+        logins.loggedIn = { [unowned hub] person in hub.publish(.login(person)) }
         api.add { router in
+            AuthRoutes(context: people, logins: logins).add(to: &router)
+            ResourceMetadata(access: access).add(to: &router)
+            OpenAPIRoutes(routes: { [unowned api] in api.routes }).add(to: &router)
+            OverviewRoutes(context: people, coordinator: coordinator, gateway: gateway)
+                .add(to: &router)
+            UserRoutes(context: people).add(to: &router)
+            BlockRoutes(context: people).add(to: &router)
+            RoleRoutes(context: people).add(to: &router)
+            TeamRoutes(context: people).add(to: &router)
+            TokenRoutes(context: people).add(to: &router)
             health.add(to: &router)
             mcpEndpoint.add(to: &router)
             servers.add(to: &router)

@@ -231,7 +231,7 @@ struct HouseBuilder {
         }
     }
 
-    func gateway(_ cache: Cache, _ coordinator: Coordinator) -> Gateway {
+    func gateway(_ cache: Cache, _ coordinator: Coordinator, _ access: Access) -> Gateway {
         var settings = Gateway.Settings()
         settings.callTime = configuration.mcp.callTimeout
         settings.listTime = configuration.mcp.listTimeout
@@ -239,14 +239,14 @@ struct HouseBuilder {
             io: io, countMax: limits.sessionsMax, idleTime: configuration.mcp.sessionIdleTimeout)
         return Gateway(
             io: io, settings: settings, sessions: sessions, cache: cache, coordinator: coordinator,
-            log: log(.gateway))
+            access: access, slots: callSlots(), log: log(.gateway))
     }
 
     // MARK: The door
 
-    func api() throws(StartError) -> API {
+    func api(_ access: Access) -> API {
         API(
-            access: try access(), hosts: Self.hosts(configuration),
+            io: io, access: access, hosts: Self.hosts(configuration),
             origins: Self.origins(configuration), log: log(.api))
     }
 
@@ -258,7 +258,7 @@ struct HouseBuilder {
         OriginPolicy(origins: configuration.http.allowedOrigins)
     }
 
-    private func access() throws(StartError) -> Access {
+    func access() throws(StartError) -> Access {
         let path = configuration.access.adminTokenFile
         let token: AdminToken.Loaded
         do throws(AdminToken.LoadError) {
@@ -272,7 +272,47 @@ struct HouseBuilder {
             // Once, and only to a person: the journal never sees it.
             if Console.isTerminal { Console.error("administrator token: \(fresh)\n") }
         }
-        return Access(adminTokenHash: token.hash, ownUser: Process.user, log: log(.access))
+        let section = configuration.access
+        let settings = Access.Settings(
+            adminToken: SecretHash(bytes: token.hash), ownUser: Process.user,
+            proxies: TrustedProxies(section.trustedProxies), resource: section.resource,
+            authorizationServers: section.authorizationServers, scopes: section.scopes)
+        return Access(
+            io: io, settings: settings, webTokens: try webTokens(),
+            audit: Audit(io: io, log: log(.access)), log: log(.access))
+    }
+
+    private func webTokens() throws(StartError) -> WebTokens {
+        let section = configuration.access
+        let settings = WebTokens.Settings(
+            secret: section.jwtSecret.map { Array($0.revealed.utf8) }, keySet: section.jwks,
+            issuers: section.issuers, audiences: section.audiences, roleClaim: section.roleClaim)
+        return WebTokens(io: io, http: try httpClient(), settings: settings, log: log(.access))
+    }
+
+    private func httpClient(publicOnly: Bool = false) throws(StartError) -> HTTPClient {
+        var settings = HTTPClient.Settings()
+        settings.reachesPublicOnly = publicOnly
+        settings.transfersMax = 64
+        do throws(SystemError) {
+            return try HTTPClient(io: io, settings: settings)
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    func discovery() throws(StartError) -> Discovery {
+        Discovery(
+            io: io, http: try httpClient(publicOnly: !configuration.mcp.mayDiscoverPrivate),
+            deadlines: upstreamDeadlines, log: log(.gateway))
+    }
+
+    func callSlots() -> CallSlots {
+        var settings = CallSlots.Settings()
+        settings.perServerMax = configuration.mcp.callsPerServerMax
+        settings.perPrincipalMax = configuration.access.callsPerPrincipalMax
+        settings.waitingMax = configuration.access.callsWaitingMax
+        return CallSlots(io: io, settings: settings)
     }
 
     func door(_ api: API, _ hub: WebSocketHub, _ journal: Journal) -> Door {
