@@ -107,7 +107,9 @@ public struct FilterClass: Hashable, Sendable {
         if let server = event.mcpName, !servers.mayUse(server) { return false }
         switch event.audience {
         case .everyone: return isHubMember
-        case .flow(let user): return flowUser == user
+        case .flow(let user):
+            return flowUser == user
+                || isHubMember && subscriptions.contains { $0.matches(event) }
         case .subscribers:
             return isHubMember && subscriptions.contains { $0.matches(event) }
         }

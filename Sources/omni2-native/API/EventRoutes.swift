@@ -16,6 +16,7 @@ struct EventRoutes {
             let echo = EchoApplication()
             router.on(.get, "/ws/echo", .open) { upgrade($0, to: echo, address: nil) }
         }
+        router.on(.get, "/api/v1/ws/flows/{user_id}", .authenticated) { watch($0) }
         router.on(.get, "/api/v1/events/stream", .authenticated) { stream($0) }
         router.on(.post, "/api/v1/events/publish") { publish($0) }
         router.on(.get, "/api/v1/events/metadata", .authenticated) { call in
@@ -42,8 +43,25 @@ struct EventRoutes {
         }
     }
 
+    /// The flows of one user as they happen: one's own, or anybody's for administrators.
+    private func watch(_ call: Router.Call) {
+        guard let user = Int(call["user_id"]) else {
+            return call.fail(.badRequest, "The path ends in the number of a user.")
+        }
+        guard call.principal.mayWatchFlow(of: user) else {
+            return call.fail(.forbidden, "These flows are not yours to watch.")
+        }
+        guard case .welcome = hub.mayEnter(call.principal, address: nil) else {
+            return call.fail(
+                .serviceUnavailable, "There are as many dashboards as allowed.",
+                headers: [.init(name: "Retry-After", value: "5")])
+        }
+        upgrade(call, to: hub, address: nil, flowUser: Int64(user))
+    }
+
     private func upgrade(
-        _ call: Router.Call, to application: any WebSocketApplication, address: String?
+        _ call: Router.Call, to application: any WebSocketApplication, address: String?,
+        flowUser: Int64? = nil
     ) {
         let policy = settings.compresses ? PerMessageDeflate.Policy() : nil
         let checked = call.request.withHead {
@@ -64,7 +82,11 @@ struct EventRoutes {
                 lastSeen: call.request.query("since").flatMap { UInt64($0) } ?? .max)
             // Subscribed from the first moment: what `since` brings back is judged by it.
             let types = eventTypes(call)
-            if !types.isEmpty { _ = conversation.subscriptions.add(types, [:]) }
+            if flowUser != nil {
+                conversation.subscriptions.flowUser = flowUser
+            } else if !types.isEmpty {
+                _ = conversation.subscriptions.add(types, [:])
+            }
             call.exchange.upgrade(handshake.respond, to: conversation)
         case .failure(let error as WebSocketHandshakeError): refuse(error, call)
         case .failure: call.fail(.badRequest, "The handshake could not be read.")

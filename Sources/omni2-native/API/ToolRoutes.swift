@@ -115,14 +115,23 @@ struct ToolRoutes {
                 call, .notFound, name, tool, error: "\(name) has no tool named \(tool.prefix(100))."
             )
         }
-        let request = ToolCall(
+        var request = ToolCall(
             server: server, tool: tool,
             annotations: item.map { Self.annotations($0) } ?? ToolAnnotations(),
             arguments: arguments.isNull ? Array("{}".utf8) : arguments.bytes, meta: nil,
             mayBeCached: true, principal: call.principal, requestID: call.exchange.requestID)
+        if let gates = gateway.gates {
+            let admission = gates.admit(
+                call.principal, to: tool, of: name, from: .rest,
+                requestID: call.exchange.requestID)
+            if let refusal = admission.refusal {
+                return answer(call, refusal.status, name, tool, error: refusal.message)
+            }
+            request.flow = admission.flow
+        }
         if let known = gateway.caller.cached(request) { return finish(call, request, known) }
         let deadline = io.now + gateway.callTime(of: server)
-        io.spawn {
+        io.spawn { [request] in
             finish(call, request, await gateway.caller.call(request, until: deadline))
         }
     }
@@ -134,6 +143,7 @@ struct ToolRoutes {
     }
 
     private func finish(_ call: Router.Call, _ request: ToolCall, _ outcome: ToolOutcome) {
+        defer { request.flow?.flow.finish() }
         let (server, tool) = (request.server.name, request.tool)
         switch outcome {
         case .result(let result, let mark): succeed(call, server, tool, result, mark)

@@ -15,6 +15,7 @@ final class SQLStore: Store {
     private let servers: ServerStatements
     private let registry: RegistryStatements
     let access: AccessStatements
+    let flows: FlowStatements
     private let retention: HealthLogRetention?
 
     var engine: String { database.dialect.engine.rawValue }
@@ -34,11 +35,15 @@ final class SQLStore: Store {
         servers = ServerStatements(dialect, AuthenticationColumns(box: settings.key))
         registry = RegistryStatements(dialect)
         access = AccessStatements(dialect)
+        flows = FlowStatements(dialect)
         retention = settings.healthLogDays.map { HealthLogRetention(io, days: $0) }
     }
 
     func start() {
         database.start()
+        retention?.pruneFlows = { [unowned self] (time, limit) async throws(StoreError) in
+            try await self.pruneFlows(before: time, limit: limit)
+        }
         retention?.start(self)
     }
 

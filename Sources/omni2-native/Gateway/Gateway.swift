@@ -21,6 +21,8 @@ final class Gateway {
     private let log: Log
     private(set) var catalogue = GatewayCatalogue()
     private var isStopped = false
+    /// Begins the record of a call and takes it through the gates; see `Gates`.
+    var gates: Gates?
 
     static let peer = MCPPeer(
         name: "omni2-native", version: Main.version, title: "OMNI2 native MCP gateway")

@@ -143,6 +143,13 @@ final class MCPExchange {
                 ?? Self.empty,
             meta: Self.passedOn(parameters.meta, in: bytes), mayBeCached: isCacheable,
             principal: call.principal, requestID: call.exchange.requestID)
+        if let gates = gateway.gates {
+            let admission = gates.admit(
+                call.principal, to: item.name, of: server.name, from: .gateway,
+                requestID: call.exchange.requestID)
+            if let refusal = admission.refusal { return fail(.internalError, refusal.message) }
+            toolCall.flow = admission.flow
+        }
         if let known = gateway.caller.cached(toolCall) { return finish(known, toolCall) }
         if let token = parameters.meta?.progressToken, collect == nil, acceptsStream {
             let raw = JSONScanner.copy(token, from: bytes)
@@ -206,6 +213,7 @@ final class MCPExchange {
     }
 
     private func finish(_ outcome: ToolOutcome, _ toolCall: ToolCall) {
+        defer { toolCall.flow?.flow.finish() }
         switch outcome {
         case .result(let result, let mark):
             answer(result: mark.map { $0.marking(result) } ?? result)

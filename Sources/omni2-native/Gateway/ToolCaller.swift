@@ -34,7 +34,10 @@ final class ToolCaller {
     func cached(_ call: ToolCall) -> ToolOutcome? {
         guard let slot = slot(of: call), let found = cache.find(slot) else { return nil }
         statistics.calls += 1
-        return .result(found.result, mark: CacheMark(found))
+        let outcome = ToolOutcome.result(found.result, mark: CacheMark(found))
+        call.flow?.looked(.hit)
+        call.flow?.ended(outcome, at: io.now)
+        return outcome
     }
 
     /// Whether making the call now would put a shared result where there is none.
@@ -83,14 +86,23 @@ final class ToolCaller {
 
     /// Always ends, at `deadline` at the latest.
     func call(_ call: ToolCall, until deadline: MonotonicTime) async -> ToolOutcome {
+        let outcome = await answer(call, until: deadline)
+        call.flow?.ended(outcome, at: io.now)
+        return outcome
+    }
+
+    private func answer(_ call: ToolCall, until deadline: MonotonicTime) async -> ToolOutcome {
         statistics.calls += 1
         guard let slot = slot(of: call) else {
+            call.flow?.looked(.off)
             return await ask(call, until: deadline, call.cancellation)
         }
         if let leader = inFlight[slot.key] {
             statistics.coalesced += 1
+            call.flow?.looked(.joined)
             return await leader.value(until: deadline) ?? .failed("timed out: \(call.tool)")
         }
+        call.flow?.looked(.miss)
         let promise = Promise<ToolOutcome>(io)
         inFlight[slot.key] = promise
         let fill = cache.beginFill(slot)
@@ -137,8 +149,11 @@ final class ToolCaller {
         let breaker = coordinator.breaker
         let pass: CircuitBreaker.Pass
         switch breaker.admit(call.server.id) {
-        case .admitted(let admitted): pass = admitted
+        case .admitted(let admitted):
+            pass = admitted
+            call.flow?.circuit(breaker.state(of: call.server.id).word, passed: true)
         case .refused(let seconds, let state):
+            call.flow?.circuit(state.word, passed: false)
             return .unavailable(state: state.word, retryAfterSeconds: seconds)
         }
         guard let upstream = call.server.upstream else {

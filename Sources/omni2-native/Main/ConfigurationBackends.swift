@@ -1,6 +1,6 @@
 import OmniIO
 
-// Sections about what stands behind us: [Database] [Redis] [Telemetry] [Chat] [Log].
+// Sections about what stands behind us: [Database] [Redis] [Telemetry] [Chat] [FlowTracker] [Log].
 
 extension Configuration {
     struct Database: Sendable, Hashable {
@@ -53,10 +53,9 @@ extension Configuration {
             read.begin("Redis")
             url = read.secret(
                 "URL", credential: "redis-url",
-                "redis://[:password@]host[:port][/db] or unix:///path; empty: this host alone.",
-                isAllowed: { text in
-                    ["redis://", "rediss://", "unix:///"].contains { text.hasPrefix($0) }
-                }, expected: "a redis:// or unix:/// URL")
+                "redis://[user:password@]host[:port][/db] or unix:///path[?db=N]; empty: this host "
+                    + "alone.",
+                isAllowed: { RedisTarget($0) != nil }, expected: "a redis:// or unix:/// URL")
         }
     }
 
@@ -112,6 +111,24 @@ extension Configuration {
             read.require(
                 provider == .none || !model.isEmpty, "Chat", "Provider", "is given without a model",
                 "set [Chat] Model=")
+        }
+    }
+
+    struct FlowTracker: Sendable, Hashable {
+        var isEnabled: Bool
+        var slowTime: Duration
+        var streamEntriesMax: Int
+
+        init(_ read: inout ConfigurationReader) {
+            read.begin("FlowTracker")
+            isEnabled = read.truth(
+                "Enabled", true, "Whether it is recorded what each request did.")
+            slowTime = read.span(
+                "SlowSec", .seconds(30), in: .milliseconds(1)...ConfigurationText.infinity,
+                "A checkpoint that takes longer is announced by an event.", .live)
+            streamEntriesMax = read.count(
+                "MaxStreamEntries", 1000, in: 10...1_000_000,
+                "Entries of one flow's stream in Redis; beyond it the oldest go.")
         }
     }
 

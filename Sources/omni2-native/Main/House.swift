@@ -22,6 +22,8 @@ final class House {
     let cacheDoor: CacheDoor?
     let gateway: Gateway
     let warming: CacheWarming
+    let flows: FlowTracker
+    let gates: Gates
     let api: API
     let mcpEndpoint: MCPEndpoint
     let imports: ServerImport?
@@ -52,6 +54,9 @@ final class House {
         cache = try build.cache()
         cacheDoor = try build.cacheDoor(cache)
         gateway = build.gateway(cache, coordinator)
+        flows = build.flows(store)
+        gates = Gates(flows)
+        gateway.gates = gates
         warming = CacheWarming(gateway, cache, log: build.log(.cache))
         mcpEndpoint = MCPEndpoint(gateway, log: build.log(.gateway))
         api = try build.api()
@@ -76,6 +81,7 @@ final class House {
         cacheDoor?.start()
         hub.start()
         gateway.start()
+        flows.start()
         announceReady()
         await awaitStop()
         await stop()
@@ -191,10 +197,11 @@ final class House {
     private func makeReload() -> Reload {
         Reload(
             io: io, environment: environment, manager: manager, log: log,
-            liveSections: ["Log", "Coordinator", "CircuitBreaker"]
+            liveSections: ["Log", "Coordinator", "CircuitBreaker", "FlowTracker"]
         ) { next in
             self.journal.level = next.log.level
             self.coordinator.apply(CoordinatorSettings(next.coordinator))
+            self.flows.apply(slowTime: next.flowTracker.slowTime)
             // The registry's own word on circuits, set over the API, stands until the file's changes.
             if next.circuitBreaker != self.configuration.circuitBreaker {
                 self.coordinator.breaker.configure(
@@ -216,6 +223,7 @@ final class House {
         await door.drain(until: min(deadline, io.now + configuration.main.stopTimeout / 2))
         cacheDoor?.close()
         cache.stop()
+        await flows.stop(until: deadline)
         await coordinator.stop(until: deadline)
         await store.stop()
         log.info("omni2-native stopped")
@@ -240,6 +248,8 @@ final class House {
             self?.databaseChanged(state, databaseLog)
         }
         cache.publish = { [unowned hub] in hub.publish($0) }
+        flows.publishEvent = { [unowned hub] in hub.publish($0) }
+        flows.publish = { [unowned hub] in hub.publish($0, of: $1) }
         hub.snapshot = { [unowned coordinator] access in
             .array(coordinator.registry.servers.filter { access.mayUse($0.name) }.map(\.snapshot))
         }
@@ -250,6 +260,8 @@ final class House {
         case .starting: readiness.database = .starting
         case .ready:
             readiness.database = .ready(engine: store.engine)
+            flows.history.storeIsReady()
+            flows.monitored.readAgain()
             log.info("database connected", id: .databaseConnected, fields: ["engine": store.engine])
             guard importIsDue, let imports else { return }
             importIsDue = false
@@ -278,6 +290,8 @@ final class House {
             hub: hub, coordinator: coordinator, webSockets: build.webSockets,
             settings: configuration.webSocket)
         let cached = CacheRoutes(cache: cache, clock: clock)
+        let monitoring = MonitoringRoutes(
+            io: io, store: store, tracker: flows, log: build.log(.flowTracker))
         api.add { router in
             health.add(to: &router)
             mcpEndpoint.add(to: &router)
@@ -286,6 +300,7 @@ final class House {
             circuits.add(to: &router)
             events.add(to: &router)
             cached.add(to: &router)
+            monitoring.add(to: &router)
         }
     }
 }

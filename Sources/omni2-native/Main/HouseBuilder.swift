@@ -231,6 +231,21 @@ struct HouseBuilder {
             log: log(.gateway))
     }
 
+    func flows(_ store: SQLStore) -> FlowTracker {
+        let log = log(.flowTracker)
+        var settings = FlowTracker.Settings()
+        settings.isEnabled = configuration.flowTracker.isEnabled
+        settings.slowTime = configuration.flowTracker.slowTime
+        settings.flowsMax = limits.flowsMax
+        settings.checkpointsMax = limits.checkpointsPerFlowMax
+        let spool = RowSpool(
+            io: io, directory: "\(configuration.directories.state)/history",
+            bytesMax: limits.spoolBytesMax)
+        return FlowTracker(
+            io: io, settings: settings, monitored: MonitoredUsers(io: io, store: store, log: log),
+            history: FlowHistory(io: io, store: store, spool: spool, log: log), log: log)
+    }
+
     // MARK: The door
 
     func api() throws(StartError) -> API {

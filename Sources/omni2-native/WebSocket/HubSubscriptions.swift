@@ -5,6 +5,8 @@ import OmniIO
 struct HubSubscriptions {
     let access: ServerAccess
     private var entries: [(id: String, subscription: EventSubscription)] = []
+    /// Set for a connection that watches the flows of one user and nothing else.
+    var flowUser: Int64?
 
     init(access: ServerAccess) { self.access = access }
 
@@ -12,7 +14,9 @@ struct HubSubscriptions {
     var ids: [String] { entries.map(\.id) }
 
     var filterClass: FilterClass {
-        FilterClass(subscriptions: entries.map(\.subscription), servers: access)
+        FilterClass(
+            subscriptions: entries.map(\.subscription), servers: access, flowUser: flowUser,
+            isHubMember: flowUser == nil)
     }
 
     mutating func add(_ types: [String], _ filters: JSONValue) -> String {

@@ -159,6 +159,14 @@ final class WebSocketHub: WebSocketApplication {
         return nil
     }
 
+    /// One checkpoint of a flow, for whoever watches its user.
+    func publish(_ checkpoint: Checkpoint, of flow: Flow) {
+        let bytes = FlowText.live(checkpoint, of: flow, sequence: lastSequence + 1)
+        let facts = EventFacts(
+            type: FlowTopic.name(of: flow.user), audience: .flow(user: Int64(flow.user)))
+        _ = bytes.withRawSpan { publish($0, facts: facts) }
+    }
+
     enum Published {
         case event(UInt64)
         case invalid
@@ -229,7 +237,10 @@ final class WebSocketHub: WebSocketApplication {
         Sockets.setSendBuffer(connection.descriptor, bytes: settings.sendBufferBytes)
         // The upgrade's own answer leaves first.
         fanout.block(slot, second: second)
-        if peer.lastSeen != .max {
+        if peer.subscriptions.flowUser != nil {
+            // Watchers of a flow get flow events only. The upgrade's answer has left by itself.
+            peer.send(text: Self.watching)
+        } else if peer.lastSeen != .max {
             resume(peer, peer.lastSeen)
         } else {
             peer.send(text: initialStatus(peer.subscriptions.access, isResync: false))
@@ -280,6 +291,10 @@ final class WebSocketHub: WebSocketApplication {
     }
 
     private func subscribe(_ peer: WebSocketConversation, _ types: [String], _ filters: JSONValue) {
+        let foreign = types.first { topic in
+            FlowTopic.user(of: topic).map { !peer.principal.mayWatchFlow(of: $0) } ?? false
+        }
+        if let foreign { return refuse(peer, "\(foreign) is not yours to watch") }
         var subscriptions = peer.subscriptions
         guard subscriptions.count < settings.subscriptionsMax else {
             return refuse(peer, "at most \(settings.subscriptionsMax) subscriptions per connection")
@@ -361,6 +376,7 @@ final class WebSocketHub: WebSocketApplication {
     }
 
     private static let pong = Array("pong".utf8)
+    private static let watching = Array(#"{"type":"watching"}"#.utf8)
     private static let metadata: [UInt8] = {
         Array(#"{"type":"metadata","data":"#.utf8) + EventCatalogue().metadata() + [0x7D]
     }()
