@@ -7,22 +7,23 @@ struct EventRoutes {
     let coordinator: Coordinator
     let webSockets: WebSocketConversation.Shared
     let settings: Configuration.WebSocket
+    let audit: Audit
 
     func add(to router: inout Router) {
         for path in ["/ws", "/ws/mcp-status"] {
-            router.on(.get, path, .authenticated) { join($0) }
+            router.on(.get, path, .viewer) { join($0) }
         }
         if settings.hasEchoEndpoint {
             let echo = EchoApplication()
             router.on(.get, "/ws/echo", .open) { upgrade($0, to: echo, address: nil) }
         }
         router.on(.get, "/api/v1/ws/flows/{user_id}", .authenticated) { watch($0) }
-        router.on(.get, "/api/v1/events/stream", .authenticated) { stream($0) }
+        router.on(.get, "/api/v1/events/stream", .viewer) { stream($0) }
         router.on(.post, "/api/v1/events/publish") { publish($0) }
-        router.on(.get, "/api/v1/events/metadata", .authenticated) { call in
+        router.on(.get, "/api/v1/events/metadata", .viewer) { call in
             call.respond(HTTPResponse(json: EventCatalogue().metadata()))
         }
-        router.on(.get, "/api/v1/events/mcp-list", .authenticated) { list($0) }
+        router.on(.get, "/api/v1/events/mcp-list", .viewer) { list($0) }
         router.on(.get, "/api/v1/events/websocket/debug") { debug($0) }
     }
 
@@ -133,6 +134,7 @@ struct EventRoutes {
         guard let body = call.json() else { return }
         switch hub.publish(request: body) {
         case .event(let sequence):
+            audit.done(call.exchange, by: call.principal, "event.publish", body["type"]?.string)
             call.respond(HTTPResponse(json: ["success": true, "seq": .int(Int64(sequence))]))
         case .invalid: call.fail(.badRequest, PublishRequest.rule)
         case .tooLarge(let limit):
@@ -141,7 +143,9 @@ struct EventRoutes {
     }
 
     private func list(_ call: Router.Call) {
-        let servers = coordinator.registry.servers.map { server -> JSONValue in
+        let items = call.principal.permission.items
+        let servers = coordinator.registry.servers.filter { items.maySee(server: $0.name) }.map {
+            server -> JSONValue in
             [
                 "id": JSONValue(server.id), "name": .string(server.name),
                 "status": .string(server.record.configuration.status),

@@ -6,6 +6,7 @@ struct ServerRoutes {
     let io: any IO
     let store: any Store
     let coordinator: Coordinator
+    let audit: Audit
     let log: Log
 
     func add(to router: inout Router) {
@@ -38,7 +39,7 @@ struct ServerRoutes {
         }
         run(call) { () async throws(StoreError) in
             let row = try await store.insert(configuration)
-            note("server registered", row, call)
+            audit.done(call.exchange, by: call.principal, "server.create", row.name)
             call.respond(HTTPResponse(.created, json: Self.done("registered", row)))
         }
     }
@@ -64,7 +65,7 @@ struct ServerRoutes {
             }
             let changed = try await store.update(id: id, configuration)
             try await coordinator.registry.read()
-            note("server changed", changed, call)
+            audit.done(call.exchange, by: call.principal, "server.change", changed.name)
             call.respond(HTTPResponse(json: Self.done("changed", changed)))
         }
     }
@@ -75,7 +76,7 @@ struct ServerRoutes {
             guard let row = try await store.server(id: id) else { throw .notFound }
             try await store.delete(id: id)
             try await coordinator.registry.read()
-            note("server deleted", row, call)
+            audit.done(call.exchange, by: call.principal, "server.delete", row.name)
             call.respond(HTTPResponse(json: Self.done("deleted", row)))
         }
     }
@@ -124,15 +125,6 @@ struct ServerRoutes {
                 call.fail(error, log)
             }
         }
-    }
-
-    private func note(_ what: String, _ row: ServerRecord, _ call: Router.Call) {
-        log.notice(
-            "\(what)",
-            fields: [
-                "mcp": row.name, "user_id": call.principal.id,
-                "request_id": call.exchange.requestID,
-            ])
     }
 
     private static func done(_ what: String, _ row: ServerRecord) -> JSONValue {
@@ -225,9 +217,11 @@ extension Router.Call {
     }
 
     /// What a failed statement means for the caller.
-    func fail(_ error: StoreError, _ log: Log) {
+    func fail(
+        _ error: StoreError, _ log: Log, absent: String = "There is no server with this id."
+    ) {
         switch error {
-        case .notFound: fail(.notFound, "There is no server with this id.")
+        case .notFound: fail(.notFound, absent)
         case .conflict(let what): fail(.conflict, "There is one already: \(what).")
         case .unavailable(let why):
             fail(

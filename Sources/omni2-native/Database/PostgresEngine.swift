@@ -23,6 +23,7 @@ final class PostgresEngine: SQLEngine {
     let dialect = SQLDialect(engine: .postgresql)
     let announcesChanges = true
     var registryChanged: () -> Void = {}
+    var accessChanged: () -> Void = {}
     var stateChanged: (StoreState) -> Void = { _ in }
 
     private let io: any IO
@@ -67,7 +68,10 @@ final class PostgresEngine: SQLEngine {
         stateChanged(state)
         // Nobody told us what was changed while we were away.
         if state == .ready {
-            if wasReady { registryChanged() }
+            if wasReady {
+                registryChanged()
+                accessChanged()
+            }
             wasReady = true
         }
     }
@@ -79,7 +83,8 @@ final class PostgresEngine: SQLEngine {
             try await listener.migrate(
                 EmbeddedMigrations.postgresql, until: io.now + settings.migrationTimeout)
             _ = try await listener.run(
-                [SQLCommand("LISTEN omni2_registry")], until: io.now + settings.callTimeout)
+                [SQLCommand("LISTEN omni2_registry"), SQLCommand("LISTEN omni2_access")],
+                until: io.now + settings.callTimeout)
         } catch {
             hangUp()
             throw error
@@ -97,7 +102,10 @@ final class PostgresEngine: SQLEngine {
                     _ = try await listener.run(
                         [SQLCommand("SELECT 1 AS alive")], until: io.now + settings.answerTimeout)
                 } else {
-                    registryChanged()
+                    if heard.contains(where: { $0.channel == "omni2_registry" }) {
+                        registryChanged()
+                    }
+                    if heard.contains(where: { $0.channel == "omni2_access" }) { accessChanged() }
                 }
             }
         } catch {

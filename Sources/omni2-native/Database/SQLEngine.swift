@@ -9,6 +9,8 @@ protocol SQLEngine: AnyObject {
     /// Called when the registry changed. An engine that does not announce changes never calls it:
     /// the store does after its own writes.
     var registryChanged: () -> Void { get set }
+    /// The same for what decides access.
+    var accessChanged: () -> Void { get set }
     var announcesChanges: Bool { get }
 
     func start()

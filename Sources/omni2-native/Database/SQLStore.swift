@@ -16,6 +16,8 @@ final class SQLStore: Store {
     private let registry: RegistryStatements
     let access: AccessStatements
     let flows: FlowStatements
+    let people: PeopleStatements
+    let audits: AuditStatements
     private let retention: HealthLogRetention?
 
     var engine: String { database.dialect.engine.rawValue }
@@ -29,6 +31,11 @@ final class SQLStore: Store {
         set { database.registryChanged = newValue }
     }
 
+    var accessChanged: () -> Void {
+        get { database.accessChanged }
+        set { database.accessChanged = newValue }
+    }
+
     init(_ io: any IO, _ database: any SQLEngine, _ settings: Settings = Settings()) {
         self.database = database
         let dialect = database.dialect
@@ -36,6 +43,8 @@ final class SQLStore: Store {
         registry = RegistryStatements(dialect)
         access = AccessStatements(dialect)
         flows = FlowStatements(dialect)
+        people = PeopleStatements(dialect)
+        audits = AuditStatements(dialect)
         retention = settings.healthLogDays.map { HealthLogRetention(io, days: $0) }
     }
 

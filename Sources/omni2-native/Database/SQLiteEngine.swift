@@ -6,6 +6,7 @@ final class SQLiteEngine: SQLEngine {
     let dialect = SQLDialect(engine: .sqlite)
     let announcesChanges = false
     var registryChanged: () -> Void = {}
+    var accessChanged: () -> Void = {}
 
     private let io: any IO
     private let database: SQLiteDatabase

@@ -18,12 +18,14 @@ final class House {
     let store: SQLStore
     let hub: WebSocketHub
     let coordinator: Coordinator
+    let access: Access
+    let accessKeeper: AccessKeeper
     let cache: Cache
     let cacheDoor: CacheDoor?
     let gateway: Gateway
     let warming: CacheWarming
     let flows: FlowTracker
-    let gates: Gates
+    let gates: FlowGates
     let api: API
     let mcpEndpoint: MCPEndpoint
     let imports: ServerImport?
@@ -51,15 +53,18 @@ final class House {
         store = build.store()
         hub = try build.hub()
         coordinator = try build.coordinator(store, hub)
+        access = try build.access()
+        accessKeeper = AccessKeeper(
+            io: io, access: access, store: store, log: build.log(.access))
         cache = try build.cache()
         cacheDoor = try build.cacheDoor(cache)
-        gateway = build.gateway(cache, coordinator)
+        gateway = build.gateway(cache, coordinator, access)
         flows = build.flows(store)
-        gates = Gates(flows)
+        gates = FlowGates(flows, access)
         gateway.gates = gates
         warming = CacheWarming(gateway, cache, log: build.log(.cache))
         mcpEndpoint = MCPEndpoint(gateway, log: build.log(.gateway))
-        api = try build.api()
+        api = build.api(access)
         door = build.door(api, hub, journal)
         for listener in listeners { door.listen(listener) }
         addRoutes(build)
@@ -73,6 +78,7 @@ final class House {
         feedWatchdog()
         store.start()
         await connectDatabase()
+        await accessKeeper.begin()
         door.open()
         coordinator.start()
         await loadServers()
@@ -225,6 +231,7 @@ final class House {
         cache.stop()
         await flows.stop(until: deadline)
         await coordinator.stop(until: deadline)
+        await accessKeeper.stop()
         await store.stop()
         log.info("omni2-native stopped")
         journal.flush()
@@ -248,10 +255,19 @@ final class House {
             self?.databaseChanged(state, databaseLog)
         }
         cache.publish = { [unowned hub] in hub.publish($0) }
+        api.stopped = { [unowned gates] principal, refusal, exchange in
+            let path = exchange.request.path
+            let source: Flow.Source =
+                path.hasPrefix("/mcp") ? .gateway : path.hasPrefix("/api/v1/mcp") ? .rest : .chat
+            gates.stopped(
+                principal, by: refusal, from: source, requestID: exchange.requestID)
+        }
         flows.publishEvent = { [unowned hub] in hub.publish($0) }
         flows.publish = { [unowned hub] in hub.publish($0, of: $1) }
         hub.snapshot = { [unowned coordinator] access in
-            .array(coordinator.registry.servers.filter { access.mayUse($0.name) }.map(\.snapshot))
+            .array(
+                coordinator.registry.servers.filter { access.maySee(server: $0.name) }.map(
+                    \.snapshot))
         }
     }
 
@@ -262,6 +278,7 @@ final class House {
             readiness.database = .ready(engine: store.engine)
             flows.history.storeIsReady()
             flows.monitored.readAgain()
+            accessKeeper.wake()
             log.info("database connected", id: .databaseConnected, fields: ["engine": store.engine])
             guard importIsDue, let imports else { return }
             importIsDue = false
@@ -282,17 +299,28 @@ final class House {
             servers: { [unowned coordinator] in
                 (coordinator.statistics.activeServers, coordinator.registry.count)
             })
-        let servers = ServerRoutes(io: io, store: store, coordinator: coordinator, log: apiLog)
+        let audit = access.audit
+        let servers = ServerRoutes(
+            io: io, store: store, coordinator: coordinator, audit: audit, log: apiLog)
         let tools = ToolRoutes(
-            io: io, store: store, coordinator: coordinator, gateway: gateway, log: apiLog)
-        let circuits = CircuitRoutes(io: io, store: store, coordinator: coordinator, log: apiLog)
+            io: io, store: store, coordinator: coordinator, gateway: gateway, access: access,
+            log: apiLog)
+        let circuits = CircuitRoutes(
+            io: io, store: store, coordinator: coordinator, audit: audit, log: apiLog)
         let events = EventRoutes(
             hub: hub, coordinator: coordinator, webSockets: build.webSockets,
-            settings: configuration.webSocket)
-        let cached = CacheRoutes(cache: cache, clock: clock)
+            settings: configuration.webSocket, audit: audit)
+        let cached = CacheRoutes(cache: cache, clock: clock, audit: audit)
+        let people = PeopleContext(
+            io: io, store: store, access: access, keeper: accessKeeper, log: apiLog)
         let monitoring = MonitoringRoutes(
             io: io, store: store, tracker: flows, log: build.log(.flowTracker))
         api.add { router in
+            UserRoutes(context: people).add(to: &router)
+            BlockRoutes(context: people).add(to: &router)
+            RoleRoutes(context: people).add(to: &router)
+            TeamRoutes(context: people).add(to: &router)
+            TokenRoutes(context: people).add(to: &router)
             health.add(to: &router)
             mcpEndpoint.add(to: &router)
             servers.add(to: &router)

@@ -220,7 +220,7 @@ struct HouseBuilder {
         }
     }
 
-    func gateway(_ cache: Cache, _ coordinator: Coordinator) -> Gateway {
+    func gateway(_ cache: Cache, _ coordinator: Coordinator, _ access: Access) -> Gateway {
         var settings = Gateway.Settings()
         settings.callTime = configuration.mcp.callTimeout
         settings.listTime = configuration.mcp.listTimeout
@@ -228,7 +228,7 @@ struct HouseBuilder {
             io: io, countMax: limits.sessionsMax, idleTime: configuration.mcp.sessionIdleTimeout)
         return Gateway(
             io: io, settings: settings, sessions: sessions, cache: cache, coordinator: coordinator,
-            log: log(.gateway))
+            access: access, log: log(.gateway))
     }
 
     func flows(_ store: SQLStore) -> FlowTracker {
@@ -248,13 +248,13 @@ struct HouseBuilder {
 
     // MARK: The door
 
-    func api() throws(StartError) -> API {
+    func api(_ access: Access) -> API {
         API(
-            access: try access(), hosts: HostPolicy(names: configuration.http.allowedHosts),
+            access: access, hosts: HostPolicy(names: configuration.http.allowedHosts),
             origins: OriginPolicy(origins: configuration.http.allowedOrigins), log: log(.api))
     }
 
-    private func access() throws(StartError) -> Access {
+    func access() throws(StartError) -> Access {
         let path = configuration.access.adminTokenFile
         let token: AdminToken.Loaded
         do throws(AdminToken.LoadError) {
@@ -268,7 +268,11 @@ struct HouseBuilder {
             // Once, and only to a person: the journal never sees it.
             if Console.isTerminal { Console.error("administrator token: \(fresh)\n") }
         }
-        return Access(adminTokenHash: token.hash, ownUser: Process.user, log: log(.access))
+        let settings = Access.Settings(
+            adminToken: SecretHash(bytes: token.hash), ownUser: Process.user,
+            proxies: TrustedProxies(configuration.access.trustedProxies))
+        return Access(
+            io: io, settings: settings, audit: Audit(io: io, log: log(.access)), log: log(.access))
     }
 
     func door(_ api: API, _ hub: WebSocketHub, _ journal: Journal) -> Door {

@@ -10,10 +10,10 @@ final class EventStreams {
         let exchange: HTTPExchange
         var cursor: UInt64
         let classID: Int
-        let access: ServerAccess
+        let access: EventAccess
         var isBlocked = false
 
-        init(_ exchange: HTTPExchange, cursor: UInt64, classID: Int, access: ServerAccess) {
+        init(_ exchange: HTTPExchange, cursor: UInt64, classID: Int, access: EventAccess) {
             self.exchange = exchange
             self.cursor = cursor
             self.classID = classID
@@ -29,11 +29,11 @@ final class EventStreams {
     private var seen: UInt64 = 0
     private var hasUnblocked = false
     /// `initial_status` for a stream that begins, or that lost its place.
-    private let status: (ServerAccess, _ isResync: Bool) -> [UInt8]
+    private let status: (EventAccess, _ isResync: Bool) -> [UInt8]
 
     init(
         _ fanout: Fanout, streamsMax: Int,
-        status: @escaping (ServerAccess, _ isResync: Bool) -> [UInt8]
+        status: @escaping (EventAccess, _ isResync: Bool) -> [UInt8]
     ) {
         self.fanout = fanout
         self.streamsMax = streamsMax
@@ -44,10 +44,10 @@ final class EventStreams {
 
     /// False when there are too many streams, or too many different filters.
     func begin(
-        _ exchange: HTTPExchange, types: [String], since: UInt64?, access: ServerAccess
+        _ exchange: HTTPExchange, types: [String], since: UInt64?, access: EventAccess
     ) -> Bool {
         let filter = FilterClass(
-            subscriptions: [EventSubscription(types: types)], servers: access)
+            subscriptions: [EventSubscription(types: types)], access: access)
         guard streams.count < streamsMax, let classID = fanout.join(filter) else { return false }
         let stream = Stream(exchange, cursor: fanout.events.next, classID: classID, access: access)
         let key = ObjectIdentifier(stream)

@@ -3,19 +3,19 @@ import OmniIO
 
 /// The subscriptions of one connection, by the ids its client knows them by.
 struct HubSubscriptions {
-    let access: ServerAccess
+    var access: EventAccess
     private var entries: [(id: String, subscription: EventSubscription)] = []
     /// Set for a connection that watches the flows of one user and nothing else.
     var flowUser: Int64?
 
-    init(access: ServerAccess) { self.access = access }
+    init(access: EventAccess) { self.access = access }
 
     var count: Int { entries.count }
     var ids: [String] { entries.map(\.id) }
 
     var filterClass: FilterClass {
         FilterClass(
-            subscriptions: entries.map(\.subscription), servers: access, flowUser: flowUser,
+            subscriptions: entries.map(\.subscription), access: access, flowUser: flowUser,
             isHubMember: flowUser == nil)
     }
 
@@ -31,8 +31,8 @@ struct HubSubscriptions {
 }
 
 extension Principal {
-    /// The servers whose events it may see. Closed to whoever no rule lets in.
-    var eventAccess: ServerAccess { isAdministrator ? .all : .none }
+    /// The events it may see. Closed to whoever no rule lets in.
+    var eventAccess: EventAccess { permission.events }
 }
 
 /// What a client of the hub asks for. Anything else is ignored, as the original does.

@@ -46,8 +46,8 @@ final class WebSocketHub: WebSocketApplication {
     private var second: UInt32 = 1
     private var json = JSONWriter()
     private(set) var statistics = Statistics()
-    /// The `mcps` array of `initial_status`, for a principal who may see these servers.
-    var snapshot: (ServerAccess) -> JSONValue = { _ in [] }
+    /// The `mcps` array of `initial_status`, for a principal who may see so much.
+    var snapshot: (EventAccess) -> JSONValue = { _ in [] }
 
     init(io: any IO, clock: WallClock, settings: Settings, log: Log) throws(SystemError) {
         self.io = io
@@ -365,7 +365,7 @@ final class WebSocketHub: WebSocketApplication {
         peer.send(text: initialStatus(peer.subscriptions.access, isResync: true))
     }
 
-    private func initialStatus(_ access: ServerAccess, isResync: Bool) -> [UInt8] {
+    private func initialStatus(_ access: EventAccess, isResync: Bool) -> [UInt8] {
         var status: JSONValue = [
             "type": "initial_status", "timestamp": .string(clock.now.eventText),
             "seq": .int(Int64(lastSequence)),

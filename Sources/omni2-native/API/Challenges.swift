@@ -1,0 +1,37 @@
+import OmniCore
+
+/// What is answered to somebody who could not be let in (RFC 6750 §3): a challenge that says whether
+/// a credential was missing or wrong, and nothing about what lies behind.
+struct Challenges {
+    func answer(_ denial: Access.Denial, _ exchange: HTTPExchange) -> HTTPResponse {
+        let path = exchange.request.path
+        switch denial {
+        case .missing:
+            return .failure(
+                .unauthorized, "Send Authorization: Bearer and a token.", path: path,
+                headers: [challenge(exchange)])
+        case .invalid(let reason):
+            return .failure(
+                .unauthorized, reason, path: path,
+                headers: [challenge(exchange, ["error=\"invalid_token\""])])
+        case .forbidden(let reason): return .failure(.forbidden, reason, path: path)
+        case .notReady:
+            return .failure(
+                .serviceUnavailable, "The database is not there yet; nobody can be recognised.",
+                path: path, headers: [.init(name: "Retry-After", value: "5")])
+        case .slowedDown(let wait):
+            let seconds = max(1, wait.components.seconds + 1)
+            return .failure(
+                .tooManyRequests, "Too many wrong credentials; try again in \(seconds) s.",
+                path: path, headers: [.init(name: "Retry-After", value: "\(seconds)")])
+        }
+    }
+
+    private func challenge(
+        _ exchange: HTTPExchange, _ more: [String] = []
+    ) -> HTTPResponse.Header {
+        let parameters = ["realm=\"omni2\""] + more
+        return .init(
+            name: "WWW-Authenticate", value: "Bearer " + parameters.joined(separator: ", "))
+    }
+}
