@@ -183,20 +183,32 @@ public final class RedisConnection {
     public func ask(
         _ words: [String], until deadline: MonotonicTime
     ) async throws(RedisError) -> RedisValue {
-        lastNumber += 1
-        let number = lastNumber
-        let promise = Promise<RedisValue?>(io)
-        waiting[number] = promise
-        guard submit(words.map { Array($0.utf8) }, number: number) else {
-            waiting[number] = nil
-            throw unsafe context == nil ? .connectionLost(lossReason) : .crowded
+        try await ask([words], until: deadline)[0]
+    }
+
+    /// Several commands in one round trip; all of their answers, in order.
+    public func ask(
+        _ commands: [[String]], until deadline: MonotonicTime
+    ) async throws(RedisError) -> [RedisValue] {
+        let numbers = lastNumber + 1...lastNumber + UInt(commands.count)
+        lastNumber = numbers.upperBound
+        defer { for number in numbers { waiting[number] = nil } }
+        var promises: [Promise<RedisValue?>] = []
+        for (number, words) in zip(numbers, commands) {
+            let promise = Promise<RedisValue?>(io)
+            promises.append(promise)
+            waiting[number] = promise
+            guard submit(words.map { Array($0.utf8) }, number: number) else {
+                throw unsafe context == nil ? .connectionLost(lossReason) : .crowded
+            }
         }
-        guard let answer = await promise.value(until: deadline) else {
-            waiting[number] = nil
-            throw .timedOut
+        var answers: [RedisValue] = []
+        for promise in promises {
+            guard let answer = await promise.value(until: deadline) else { throw .timedOut }
+            guard let answer else { throw .connectionLost(lossReason) }
+            answers.append(answer)
         }
-        guard let answer else { throw .connectionLost(lossReason) }
-        return answer
+        return answers
     }
 
     /// From now on this connection only listens.

@@ -7,6 +7,8 @@ struct EventRoutes {
     let coordinator: Coordinator
     let webSockets: WebSocketConversation.Shared
     let settings: Configuration.WebSocket
+    /// Takes what an operator publishes to the other hosts.
+    let crossing: (ServiceEvent) -> Void
     let audit: Audit
 
     func add(to router: inout Router) {
@@ -132,7 +134,7 @@ struct EventRoutes {
 
     private func publish(_ call: Router.Call) {
         guard let body = call.json() else { return }
-        switch hub.publish(request: body) {
+        switch hub.publish(request: body, crossing: crossing) {
         case .event(let sequence):
             audit.done(call.exchange, by: call.principal, "event.publish", body["type"]?.string)
             call.respond(HTTPResponse(json: ["success": true, "seq": .int(Int64(sequence))]))

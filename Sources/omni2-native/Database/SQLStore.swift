@@ -31,6 +31,11 @@ final class SQLStore: Store {
         set { database.registryChanged = newValue }
     }
 
+    var healthChanged: () -> Void {
+        get { database.healthChanged }
+        set { database.healthChanged = newValue }
+    }
+
     var accessChanged: () -> Void {
         get { database.accessChanged }
         set { database.accessChanged = newValue }
@@ -96,7 +101,12 @@ final class SQLStore: Store {
 
     func write(health: ServerHealth, ofServer id: Int) async throws(StoreError) {
         let values = servers.values(health, id: id)
-        if try await run(SQLCommand(servers.writeHealth, values)).affected == 0 { throw .notFound }
+        var commands = [SQLCommand(servers.writeHealth, values)]
+        // Hosts that do not check take the result from the row.
+        if database.announcesChanges {
+            commands.append(SQLCommand(servers.tellHealth, [.text(String(id))]))
+        }
+        if try await runAll(commands)[0].affected == 0 { throw .notFound }
     }
 
     /// PostgreSQL's trigger tells everybody, us too; SQLite has no such thing.

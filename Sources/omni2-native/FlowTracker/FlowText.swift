@@ -21,7 +21,9 @@ enum FlowText {
 
     /// What watchers get: the node with the names of its flow. `sequence` and topic are the hub's,
     /// which other listeners do not know.
-    static func live(_ checkpoint: Checkpoint, of flow: Flow, sequence: UInt64?) -> [UInt8] {
+    static func live(
+        _ checkpoint: Checkpoint, of flow: Flow, sequence: UInt64?, origin: String? = nil
+    ) -> [UInt8] {
         var json = JSONWriter(reserving: 384)
         json.object { json in
             if let sequence {
@@ -33,6 +35,7 @@ enum FlowText {
             json.member("session_id", flow.id.text)
             event(checkpoint, of: flow, to: &json)
             if !checkpoint.names("source") { json.member("source", flow.source.rawValue) }
+            json.member("origin", ifPresent: origin)
         }
         return json.take()
     }

@@ -20,6 +20,8 @@ final class ToolCaller {
     private var rules: [Int: (epoch: String, rules: CacheRules)] = [:]
     private var inFlight: [CacheKey: Promise<ToolOutcome>] = [:]
     private(set) var statistics = Statistics()
+    /// What other hosts know; nil on a host alone.
+    var secondLevel: SecondLevelCache?
 
     init(io: any IO, cache: Cache, coordinator: Coordinator, log: Log) {
         self.io = io
@@ -102,15 +104,26 @@ final class ToolCaller {
             call.flow?.looked(.joined)
             return await leader.value(until: deadline) ?? .failed("timed out: \(call.tool)")
         }
-        call.flow?.looked(.miss)
         let promise = Promise<ToolOutcome>(io)
         inFlight[slot.key] = promise
         let fill = cache.beginFill(slot)
+        let elsewhere = await secondLevel?.find(slot)
+        if let result = elsewhere?.result {
+            call.flow?.looked(.remote)
+            inFlight[slot.key] = nil
+            cache.finish(fill, with: result, timeLeft: elsewhere?.timeLeft)
+            let outcome = ToolOutcome.result(result, mark: cache.find(slot).map { CacheMark($0) })
+            promise.fulfil(outcome)
+            return outcome
+        }
+        call.flow?.looked(.miss)
         // Not to be taken back by one caller: others may wait for it, and its result is kept.
         let outcome = await ask(call, until: deadline, nil)
         inFlight[slot.key] = nil
         if case .result(let result, _) = outcome, isStorable(result) {
             cache.finish(fill, with: result)
+            secondLevel?.store(
+                result, slot, elsewhere, for: slot.timeToLive ?? cache.settings.timeToLive)
             if slot.isShared {
                 cache.warmth?.filled(
                     slot.key,

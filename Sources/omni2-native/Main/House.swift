@@ -26,6 +26,7 @@ final class House {
     let warming: CacheWarming
     let flows: FlowTracker
     let gates: FlowGates
+    let cluster: Cluster
     let api: API
     let mcpEndpoint: MCPEndpoint
     let imports: ServerImport?
@@ -62,6 +63,8 @@ final class House {
         flows = build.flows(store)
         gates = FlowGates(flows, access)
         gateway.gates = gates
+        cluster = build.cluster(hub, cache)
+        gateway.caller.secondLevel = cluster.secondLevel
         warming = CacheWarming(gateway, cache, log: build.log(.cache))
         mcpEndpoint = MCPEndpoint(gateway, log: build.log(.gateway))
         api = build.api(access)
@@ -88,6 +91,7 @@ final class House {
         hub.start()
         gateway.start()
         flows.start()
+        cluster.start()
         announceReady()
         await awaitStop()
         await stop()
@@ -230,6 +234,7 @@ final class House {
         cacheDoor?.close()
         cache.stop()
         await flows.stop(until: deadline)
+        cluster.stop()
         await coordinator.stop(until: deadline)
         await accessKeeper.stop()
         await store.stop()
@@ -255,6 +260,8 @@ final class House {
             self?.databaseChanged(state, databaseLog)
         }
         cache.publish = { [unowned hub] in hub.publish($0) }
+        wireCluster()
+        wireBlocks()
         api.stopped = { [unowned gates] principal, refusal, exchange in
             let path = exchange.request.path
             let source: Flow.Source =
@@ -262,12 +269,55 @@ final class House {
             gates.stopped(
                 principal, by: refusal, from: source, requestID: exchange.requestID)
         }
-        flows.publishEvent = { [unowned hub] in hub.publish($0) }
+        flows.publishEvent = { [unowned cluster] in cluster.bus.publish($0) }
+        flows.stream = { [unowned cluster] in cluster.feed?.note($0) }
         flows.publish = { [unowned hub] in hub.publish($0, of: $1) }
         hub.snapshot = { [unowned coordinator] access in
             .array(
                 coordinator.registry.servers.filter { access.maySee(server: $0.name) }.map(
                     \.snapshot))
+        }
+    }
+
+    private func wireCluster() {
+        let database = store.database
+        // While nobody can say who leads, every host looks after itself.
+        let leads = { [unowned self] in database.isLeader || self.store.state != .ready }
+        coordinator.mayCheck = leads
+        coordinator.writer.mayWrite = leads
+        coordinator.publish = { [unowned cluster] in cluster.bus.publish($0, isLeader: leads()) }
+        store.healthChanged = { [unowned coordinator] in coordinator.healthChanged() }
+        let clusterLog = Log(journal, service: .cluster)
+        database.leadershipChanged = { isLeader in
+            clusterLog.notice(
+                isLeader
+                    ? "this host does the health checks" : "another host does the health checks")
+        }
+        hub.crossing = { [unowned cluster] in cluster.bus.forward($0) }
+        cache.invalidated = { [unowned cluster] server, tool, reason in
+            // What a start finds out about this host's own memory is no news for others.
+            if reason == "connected" || reason == "not registered" { return }
+            cluster.secondLevel?.invalidated(server: server, tool: tool)
+        }
+        cluster.share(flows.monitored)
+    }
+
+    /// Whoever is blocked, or whose credential is gone, loses the sockets that are open.
+    private func wireBlocks() {
+        access.observers.append { [unowned access, unowned hub] in
+            hub.dismiss { access.dismissal(of: $0) }
+        }
+        cluster.blocks.observers.append { [unowned self] notice in
+            let message = notice.message ?? "Your access has been blocked."
+            self.hub.dismiss { $0.userID == notice.user ? message : nil }
+            if notice.concerns(.mcp) {
+                self.gateway.sessions.forEach { session in
+                    if session.principal.userID == notice.user {
+                        self.gateway.sessions.end(session)
+                    }
+                }
+            }
+            self.accessKeeper.wake()
         }
     }
 
@@ -309,10 +359,12 @@ final class House {
             io: io, store: store, coordinator: coordinator, audit: audit, log: apiLog)
         let events = EventRoutes(
             hub: hub, coordinator: coordinator, webSockets: build.webSockets,
-            settings: configuration.webSocket, audit: audit)
+            settings: configuration.webSocket,
+            crossing: { [unowned cluster] in cluster.bus.forward($0) }, audit: audit)
         let cached = CacheRoutes(cache: cache, clock: clock, audit: audit)
         let people = PeopleContext(
-            io: io, store: store, access: access, keeper: accessKeeper, log: apiLog)
+            io: io, store: store, access: access, keeper: accessKeeper, log: apiLog,
+            blocked: { [unowned cluster] in cluster.blocks.announce($0) })
         let monitoring = MonitoringRoutes(
             io: io, store: store, tracker: flows, log: build.log(.flowTracker))
         api.add { router in
@@ -329,6 +381,11 @@ final class House {
             events.add(to: &router)
             cached.add(to: &router)
             monitoring.add(to: &router)
+            router.on(.get, "/api/v1/cluster", .viewer) { [unowned self] call in
+                var report = self.cluster.report
+                report["is_leader"] = .bool(self.store.database.isLeader)
+                call.respond(HTTPResponse(json: report))
+            }
         }
     }
 }

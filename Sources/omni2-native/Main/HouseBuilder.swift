@@ -231,6 +231,13 @@ struct HouseBuilder {
             access: access, log: log(.gateway))
     }
 
+    func cluster(_ hub: WebSocketHub, _ cache: Cache) -> Cluster {
+        Cluster(
+            io: io, target: configuration.redis.url.flatMap { RedisTarget($0.revealed) },
+            streamEntriesMax: configuration.flowTracker.streamEntriesMax, hub: hub, cache: cache,
+            log: log(.cluster))
+    }
+
     func flows(_ store: SQLStore) -> FlowTracker {
         let log = log(.flowTracker)
         var settings = FlowTracker.Settings()

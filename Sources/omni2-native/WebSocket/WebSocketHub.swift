@@ -46,6 +46,8 @@ final class WebSocketHub: WebSocketApplication {
     private var second: UInt32 = 1
     private var json = JSONWriter()
     private(set) var statistics = Statistics()
+    /// Takes what a client publishes to the other hosts.
+    var crossing: (ServiceEvent) -> Void = { _ in }
     /// The `mcps` array of `initial_status`, for a principal who may see so much.
     var snapshot: (EventAccess) -> JSONValue = { _ in [] }
 
@@ -174,12 +176,23 @@ final class WebSocketHub: WebSocketApplication {
     }
 
     /// An event from outside; the caller has checked who asks.
-    func publish(request: JSONValue) -> Published {
+    func publish(request: JSONValue, crossing: (ServiceEvent) -> Void) -> Published {
         guard let request = PublishRequest(request) else { return .invalid }
         guard request.event.members.count <= settings.publishedBytesMax,
             let sequence = publish(request.event)
         else { return .tooLarge(limit: settings.publishedBytesMax) }
+        crossing(request.event)
         return .event(sequence)
+    }
+
+    /// Lets go of those for whom there is a message, which they are told first.
+    func dismiss(_ message: (Principal) -> String?) {
+        for case let peer? in peers {
+            guard let text = message(peer.principal) else { continue }
+            let farewell: JSONValue = ["type": "blocked", "message": .string(text)]
+            peer.send(text: farewell.bytes)
+            peer.close(.policyViolation, "blocked")
+        }
     }
 
     /// End of the turn.
@@ -322,7 +335,7 @@ final class WebSocketHub: WebSocketApplication {
         guard peer.principal.isAdministrator else {
             return refuse(peer, "publishing needs the role super_admin")
         }
-        switch publish(request: request) {
+        switch publish(request: request, crossing: crossing) {
         case .event(let sequence):
             var reply: JSONValue = ["type": "published", "seq": .int(Int64(sequence))]
             if let id = request["id"] { reply["id"] = id }
