@@ -107,7 +107,7 @@ struct EventRoutes {
         call.fail(error.status, error.message.description, headers: headers)
     }
 
-    private static func sha1(_ bytes: RawSpan) -> [20 of UInt8] {
+    static func sha1(_ bytes: RawSpan) -> [20 of UInt8] {
         let digest = Digest.sha1(bytes.array(ByteRange(offset: 0, count: bytes.byteCount)))
         var result = [20 of UInt8](repeating: 0)
         for index in 0..<20 { result[index] = digest[index] }

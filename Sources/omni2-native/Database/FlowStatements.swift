@@ -11,6 +11,7 @@ struct FlowStatements {
     let monitored: String
     let stopMonitoring: String
     let costSince: String
+    let welcome: String
 
     init(_ dialect: SQLDialect) {
         let flow = dialect.table("omni2", "interaction_flows")
@@ -56,6 +57,15 @@ struct FlowStatements {
             WHERE config_key LIKE 'monitor_user_%' AND is_active IS NOT FALSE
             """
         stopMonitoring = "DELETE FROM \(configuration) WHERE config_key = $1"
+        let greeting = dialect.table("omni2", "chat_welcome_config")
+        // The person's own goes before the role's, the role's before everybody's.
+        welcome = """
+            SELECT welcome_message, show_usage_info FROM \(greeting) WHERE welcome_message \
+            IS NOT NULL AND ((config_type = 'user' AND target_id = $1) OR (config_type = 'role' \
+            AND target_id = (SELECT id FROM \(dialect.table("auth_service", "roles")) \
+            WHERE name = $2)) OR config_type = 'default') ORDER BY CASE config_type \
+            WHEN 'user' THEN 0 WHEN 'role' THEN 1 ELSE 2 END LIMIT 1
+            """
         costSince = """
             SELECT CAST(COALESCE(SUM(cost_usd), 0) AS DOUBLE PRECISION) AS cost, \
             COALESCE(SUM(llm_tokens_used), 0) AS tokens FROM \(audit) \
@@ -150,6 +160,15 @@ extension SQLStore {
 
     func stopMonitoring(_ user: Int) async throws(StoreError) {
         try await run(SQLCommand(flows.stopMonitoring, [.text("\(Self.monitorPrefix)\(user)")]))
+    }
+
+    /// What somebody is greeted with in the chat; nil where nobody wrote anything.
+    func welcome(user: Int?, role: String) async throws(StoreError) -> (
+        message: String, showsUsage: Bool
+    )? {
+        let rows = try await rows(flows.welcome, [SQLValue(user), .text(role)])
+        guard let row = rows.first, let message = row.text("welcome_message") else { return nil }
+        return (message, row.flag("show_usage_info") ?? true)
     }
 
     // MARK: What was spent

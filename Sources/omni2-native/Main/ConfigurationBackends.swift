@@ -88,6 +88,8 @@ extension Configuration {
         var apiKey: Secret?
         var timeout: Duration
         var iterationsMax: Int
+        var tokensMax: Int
+        var prices: PriceTable
 
         init(_ read: inout ConfigurationReader) {
             read.begin("Chat")
@@ -105,6 +107,15 @@ extension Configuration {
                 "MaxIterations", 10, in: 1...100,
                 "Rounds of tool calls in one answer; beyond it the answer ends with a warning.",
                 .live)
+            tokensMax = read.count(
+                "MaxTokens", 4096, in: 16...1_000_000,
+                "Tokens the model may say in one round of an answer.")
+            prices = PriceTable(
+                prices: read.list(
+                    "Prices", [], kind: "price",
+                    "What models cost, in dollars per million tokens: MODEL=INPUT/OUTPUT/CACHED. The "
+                        + "longest beginning of the model's name counts, * is any model.",
+                    text: { $0.text }, parse: { PriceTable.Price($0) }))
             read.require(
                 address.isEmpty || Configuration.isWebURL(address), "Chat", "URL",
                 "is not an http or https URL", "write one, or leave it empty")

@@ -27,6 +27,8 @@ final class House {
     let flows: FlowTracker
     let gates: FlowGates
     let cluster: Cluster
+    let chat: Chat
+    let chatSockets: ChatSockets
     let api: API
     let mcpEndpoint: MCPEndpoint
     let imports: ServerImport?
@@ -65,6 +67,8 @@ final class House {
         gateway.gates = gates
         cluster = build.cluster(hub, cache)
         gateway.caller.secondLevel = cluster.secondLevel
+        chat = try build.chat(gateway, access, flows, gates, store)
+        chatSockets = ChatSockets(chat, talksMax: limits.subscribersMax)
         warming = CacheWarming(gateway, cache, log: build.log(.cache))
         mcpEndpoint = MCPEndpoint(gateway, log: build.log(.gateway))
         api = build.api(access)
@@ -92,6 +96,7 @@ final class House {
         gateway.start()
         flows.start()
         cluster.start()
+        chat.start()
         announceReady()
         await awaitStop()
         await stop()
@@ -229,6 +234,7 @@ final class House {
         door.closeListeners()
         warming.stop()
         gateway.stop()
+        chat.stop()
         hub.stop()
         await door.drain(until: min(deadline, io.now + configuration.main.stopTimeout / 2))
         cacheDoor?.close()
@@ -304,12 +310,18 @@ final class House {
 
     /// Whoever is blocked, or whose credential is gone, loses the sockets that are open.
     private func wireBlocks() {
-        access.observers.append { [unowned access, unowned hub] in
+        access.observers.append { [unowned access, unowned hub, unowned self] in
             hub.dismiss { access.dismissal(of: $0) }
+            self.chatSockets.dismiss { access.dismissal(of: $0) }
+            self.chat.dismiss { access.dismissal(of: $0) }
         }
         cluster.blocks.observers.append { [unowned self] notice in
             let message = notice.message ?? "Your access has been blocked."
             self.hub.dismiss { $0.userID == notice.user ? message : nil }
+            if notice.concerns(.chat) {
+                self.chatSockets.dismiss { $0.userID == notice.user ? message : nil }
+                self.chat.dismiss { $0.userID == notice.user ? message : nil }
+            }
             if notice.concerns(.mcp) {
                 self.gateway.sessions.forEach { session in
                     if session.principal.userID == notice.user {
@@ -381,6 +393,8 @@ final class House {
             events.add(to: &router)
             cached.add(to: &router)
             monitoring.add(to: &router)
+            ChatRoutes(chat: chat, sockets: chatSockets, webSockets: build.webSockets)
+                .add(to: &router)
             router.on(.get, "/api/v1/cluster", .viewer) { [unowned self] call in
                 var report = self.cluster.report
                 report["is_leader"] = .bool(self.store.database.isLeader)
