@@ -27,7 +27,7 @@ let package = Package(
             linkerSettings: [
                 .linkedLibrary("uring"), .linkedLibrary("systemd"), .linkedLibrary("pq"),
                 .linkedLibrary("sqlite3"), .linkedLibrary("curl"), .linkedLibrary("crypto"),
-                .linkedLibrary("z"),
+                .linkedLibrary("z"), .linkedLibrary("hiredis"),
             ]
         ),
         .target(name: "OmniCore", swiftSettings: strict),

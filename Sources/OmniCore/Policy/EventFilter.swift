@@ -115,7 +115,10 @@ public struct FilterClass: Hashable, Sendable {
 
     public func matches(_ event: EventFacts) -> Bool {
         // Who may watch a flow was decided when the connection was made.
-        if case .flow(let user) = event.audience { return flowUser == user }
+        if case .flow(let user) = event.audience {
+            return flowUser == user
+                || isHubMember && subscriptions.contains { $0.matches(event) }
+        }
         guard access.maySee(event) else { return false }
         switch event.audience {
         case .everyone, .flow: return isHubMember

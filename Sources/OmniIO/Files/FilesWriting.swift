@@ -74,7 +74,7 @@ extension Files {
         if fsync(descriptor) != 0 { throw SystemError("fsync", errno) }
     }
 
-    private static func writeAll(
+    static func writeAll(
         _ content: [UInt8], to descriptor: Int32
     ) throws(SystemError) {
         var offset = 0

@@ -13,6 +13,8 @@ final class API {
     var hosts: HostPolicy
     var origins: OriginPolicy
     private let log: Log
+    /// Somebody known was not let into a service.
+    var stopped: (Principal, Access.Refusal, HTTPExchange) -> Void = { _, _, _ in }
 
     init(
         io: any IO, access: Access, hosts: HostPolicy, origins: OriginPolicy, log: Log
@@ -76,6 +78,11 @@ final class API {
             return exchange.respond(challenges.answer(error, exchange))
         }
         if let obstacle = obstacle(principal, needed, exchange) {
+            if case .service(let service) = needed,
+                let refusal = access.refusal(principal, from: service)
+            {
+                stopped(principal, refusal, exchange)
+            }
             access.audit.denied(
                 exchange, by: principal, action: exchange.request.methodName,
                 reason: obstacle.reason)

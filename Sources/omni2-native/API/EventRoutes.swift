@@ -7,6 +7,8 @@ struct EventRoutes {
     let coordinator: Coordinator
     let webSockets: WebSocketConversation.Shared
     let settings: Configuration.WebSocket
+    /// Takes what an operator publishes to the other hosts.
+    let crossing: (ServiceEvent) -> Void
     let audit: Audit
 
     func add(to router: inout Router) {
@@ -17,6 +19,7 @@ struct EventRoutes {
             let echo = EchoApplication()
             router.on(.get, "/ws/echo", .open) { upgrade($0, to: echo, address: nil) }
         }
+        router.on(.get, "/api/v1/ws/flows/{user_id}", .authenticated) { watch($0) }
         router.on(.get, "/api/v1/events/stream", .viewer) { stream($0) }
         router.on(.post, "/api/v1/events/publish") { publish($0) }
         router.on(.get, "/api/v1/events/metadata", .viewer) { call in
@@ -65,8 +68,25 @@ struct EventRoutes {
         }
     }
 
+    /// The flows of one user as they happen: one's own, or anybody's for administrators.
+    private func watch(_ call: Router.Call) {
+        guard let user = Int(call["user_id"]) else {
+            return call.fail(.badRequest, "The path ends in the number of a user.")
+        }
+        guard call.principal.mayWatchFlow(of: user) else {
+            return call.fail(.forbidden, "These flows are not yours to watch.")
+        }
+        guard case .welcome = hub.mayEnter(call.principal, address: nil) else {
+            return call.fail(
+                .serviceUnavailable, "There are as many dashboards as allowed.",
+                headers: [.init(name: "Retry-After", value: "5")])
+        }
+        upgrade(call, to: hub, address: nil, flowUser: Int64(user))
+    }
+
     private func upgrade(
-        _ call: Router.Call, to application: any WebSocketApplication, address: String?
+        _ call: Router.Call, to application: any WebSocketApplication, address: String?,
+        flowUser: Int64? = nil
     ) {
         let policy = settings.compresses ? PerMessageDeflate.Policy() : nil
         let checked = call.request.withHead {
@@ -87,7 +107,11 @@ struct EventRoutes {
                 lastSeen: call.request.query("since").flatMap(place) ?? .max)
             // Subscribed from the first moment: what `since` brings back is judged by it.
             let types = eventTypes(call)
-            if !types.isEmpty { _ = conversation.subscriptions.add(types, [:]) }
+            if flowUser != nil {
+                conversation.subscriptions.flowUser = flowUser
+            } else if !types.isEmpty {
+                _ = conversation.subscriptions.add(types, [:])
+            }
             call.exchange.upgrade(handshake.respond, to: conversation)
         case .failure(let error as WebSocketHandshakeError): refuse(error, call)
         case .failure: call.fail(.badRequest, "The handshake could not be read.")
@@ -105,7 +129,7 @@ struct EventRoutes {
         call.fail(error.status, error.message.description, headers: headers)
     }
 
-    private static func sha1(_ bytes: RawSpan) -> [20 of UInt8] {
+    static func sha1(_ bytes: RawSpan) -> [20 of UInt8] {
         let digest = Digest.sha1(bytes.array(ByteRange(offset: 0, count: bytes.byteCount)))
         var result = [20 of UInt8](repeating: 0)
         for index in 0..<20 { result[index] = digest[index] }
@@ -138,7 +162,7 @@ struct EventRoutes {
 
     private func publish(_ call: Router.Call) {
         guard let body = call.json() else { return }
-        switch hub.publish(request: body) {
+        switch hub.publish(request: body, crossing: crossing) {
         case .event(let sequence):
             audit.done(call.exchange, by: call.principal, "event.publish", body["type"]?.string)
             call.respond(HTTPResponse(json: ["success": true, "seq": .int(Int64(sequence))]))

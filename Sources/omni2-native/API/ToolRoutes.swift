@@ -145,6 +145,9 @@ struct ToolRoutes {
             access.audit.denied(
                 call.exchange, by: call.principal, action: "tools/call", target: "\(name)/\(tool)",
                 reason: "no permission")
+            gateway.gates?.stopped(
+                call.principal, at: .toolFilter, because: "no permission", from: .rest,
+                requestID: call.exchange.requestID, server: name, tool: tool)
         }
         if !mayCall || (item == nil && server.phase == .up) {
             return answer(
@@ -152,17 +155,22 @@ struct ToolRoutes {
             )
         }
         if let refusal = access.take(call.principal) {
+            gateway.gates?.stopped(
+                call.principal, at: .usageCheck, because: refusal.message, from: .rest,
+                requestID: call.exchange.requestID, server: name, tool: tool)
             return answer(
                 call, refusal.status, name, tool, error: refusal.message, headers: refusal.headers)
         }
-        let request = ToolCall(
+        var request = ToolCall(
             server: server, tool: tool,
             annotations: item.map { Self.annotations($0) } ?? ToolAnnotations(),
             arguments: arguments.isNull ? Array("{}".utf8) : arguments.bytes, meta: nil,
             mayBeCached: true, principal: call.principal, requestID: call.exchange.requestID)
+        request.flow = gateway.gates?.passed(
+            call.principal, to: tool, of: name, from: .rest, requestID: call.exchange.requestID)
         if let known = gateway.caller.cached(request) { return finish(call, request, known) }
         let deadline = io.now + gateway.callTime(of: server)
-        io.spawn {
+        io.spawn { [request] in
             finish(call, request, await gateway.caller.call(request, until: deadline))
         }
     }
@@ -174,6 +182,7 @@ struct ToolRoutes {
     }
 
     private func finish(_ call: Router.Call, _ request: ToolCall, _ outcome: ToolOutcome) {
+        defer { request.flow?.flow.finish() }
         let (server, tool) = (request.server.name, request.tool)
         switch outcome {
         case .result(let result, let mark): succeed(call, server, tool, result, mark)

@@ -47,6 +47,8 @@ final class Cache {
     private let hasher = CacheKeyHasher()
     private var keyInput = CacheKeyInput()
     private(set) var isStopped = false
+    /// Something is no longer valid, whether or not there was anything of it here.
+    var invalidated: (_ server: String?, _ tool: String?, _ reason: String) -> Void = { _, _, _ in }
     /// Events for the dashboards.
     var publish: (ServiceEvent) -> Void = { _ in }
 
@@ -203,9 +205,10 @@ final class Cache {
             token: writer(of: slot).beginFill(server: slot.server, tool: slot.tool), slot: slot)
     }
 
-    func finish(_ fill: Fill, with result: [UInt8]) {
+    /// `timeLeft`: of a result that another host made.
+    func finish(_ fill: Fill, with result: [UInt8], timeLeft: Duration? = nil) {
         let outcome = writer(of: fill.slot).put(
-            fill.slot.key, result.span, ttl: fill.slot.timeToLive, token: fill.token,
+            fill.slot.key, result.span, ttl: timeLeft ?? fill.slot.timeToLive, token: fill.token,
             at: BootClock.now())
         switch outcome {
         case .stored, .replaced: break
@@ -288,6 +291,7 @@ final class Cache {
     }
 
     func note(server: String?, tool: String?, _ count: Int, _ reason: String) {
+        invalidated(server, tool, reason)
         guard count > 0 else { return }
         log.info(
             "cache invalidated",

@@ -12,6 +12,11 @@ protocol SQLEngine: AnyObject {
     /// The same for what decides access.
     var accessChanged: () -> Void { get set }
     var announcesChanges: Bool { get }
+    /// Called when another host wrote what its health checks found.
+    var healthChanged: () -> Void { get set }
+    /// Of several hosts with one database one leads: it holds a lock that ends with its connection.
+    var isLeader: Bool { get }
+    var leadershipChanged: (Bool) -> Void { get set }
 
     func start()
     func stop() async

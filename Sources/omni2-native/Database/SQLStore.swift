@@ -15,6 +15,7 @@ final class SQLStore: Store {
     private let servers: ServerStatements
     private let registry: RegistryStatements
     let access: AccessStatements
+    let flows: FlowStatements
     let people: PeopleStatements
     let audits: AuditStatements
     private let retention: HealthLogRetention?
@@ -30,6 +31,11 @@ final class SQLStore: Store {
         set { database.registryChanged = newValue }
     }
 
+    var healthChanged: () -> Void {
+        get { database.healthChanged }
+        set { database.healthChanged = newValue }
+    }
+
     var accessChanged: () -> Void {
         get { database.accessChanged }
         set { database.accessChanged = newValue }
@@ -41,6 +47,7 @@ final class SQLStore: Store {
         servers = ServerStatements(dialect, AuthenticationColumns(box: settings.key))
         registry = RegistryStatements(dialect)
         access = AccessStatements(dialect)
+        flows = FlowStatements(dialect)
         people = PeopleStatements(dialect)
         audits = AuditStatements(dialect)
         retention = settings.healthLogDays.map { HealthLogRetention(io, days: $0) }
@@ -48,6 +55,9 @@ final class SQLStore: Store {
 
     func start() {
         database.start()
+        retention?.pruneFlows = { [unowned self] (time, limit) async throws(StoreError) in
+            try await self.pruneFlows(before: time, limit: limit)
+        }
         retention?.start(self)
     }
 
@@ -91,7 +101,12 @@ final class SQLStore: Store {
 
     func write(health: ServerHealth, ofServer id: Int) async throws(StoreError) {
         let values = servers.values(health, id: id)
-        if try await run(SQLCommand(servers.writeHealth, values)).affected == 0 { throw .notFound }
+        var commands = [SQLCommand(servers.writeHealth, values)]
+        // Hosts that do not check take the result from the row.
+        if database.announcesChanges {
+            commands.append(SQLCommand(servers.tellHealth, [.text(String(id))]))
+        }
+        if try await runAll(commands)[0].affected == 0 { throw .notFound }
     }
 
     /// PostgreSQL's trigger tells everybody, us too; SQLite has no such thing.

@@ -23,6 +23,8 @@ final class Gateway {
     private let views = GatewayViews()
     let access: Access
     private var isStopped = false
+    /// Records the gates that a call came by.
+    var gates: FlowGates?
 
     static let peer = MCPPeer(
         name: "omni2-native", version: Main.version, title: "OMNI2 native MCP gateway")

@@ -109,6 +109,9 @@ final class MCPExchange {
         }
         access.audit.denied(
             call.exchange, by: call.principal, action: "request", reason: refusal.message)
+        gateway.gates?.stopped(
+            call.principal, at: .usageCheck, because: refusal.message, from: .gateway,
+            requestID: call.exchange.requestID)
         var message: [UInt8] = []
         RPCWriter.error(
             id: id, code: .serverError, message: refusal.message, data: nil, to: &message)
@@ -127,6 +130,11 @@ final class MCPExchange {
         gateway.access.audit.denied(
             call.exchange, by: call.principal, action: "\(method.name)", target: name,
             reason: "no permission")
+        let item = gateway.catalogue.tool(named: name)
+        gateway.gates?.stopped(
+            call.principal, at: .toolFilter, because: "no permission", from: .gateway,
+            requestID: call.exchange.requestID, server: item?.serverName,
+            tool: item?.name ?? name)
     }
 
     // MARK: Notifications
@@ -180,6 +188,9 @@ final class MCPExchange {
                 ?? Self.empty,
             meta: Self.passedOn(parameters.meta, in: bytes), mayBeCached: isCacheable,
             principal: call.principal, requestID: call.exchange.requestID)
+        toolCall.flow = gateway.gates?.passed(
+            call.principal, to: item.name, of: server.name, from: .gateway,
+            requestID: call.exchange.requestID)
         if let known = gateway.caller.cached(toolCall) { return finish(known, toolCall) }
         if let token = parameters.meta?.progressToken, collect == nil, acceptsStream {
             let raw = JSONScanner.copy(token, from: bytes)
@@ -244,6 +255,7 @@ final class MCPExchange {
     }
 
     private func finish(_ outcome: ToolOutcome, _ toolCall: ToolCall) {
+        defer { toolCall.flow?.flow.finish() }
         switch outcome {
         case .result(let result, let mark):
             answer(result: mark.map { $0.marking(result) } ?? result)

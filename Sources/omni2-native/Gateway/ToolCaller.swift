@@ -21,6 +21,8 @@ final class ToolCaller {
     private var rules: [Int: (epoch: String, rules: CacheRules)] = [:]
     private var inFlight: [CacheKey: Promise<ToolOutcome>] = [:]
     private(set) var statistics = Statistics()
+    /// What other hosts know; nil on a host alone.
+    var secondLevel: SecondLevelCache?
 
     init(io: any IO, cache: Cache, coordinator: Coordinator, slots: CallSlots, log: Log) {
         self.io = io
@@ -36,7 +38,10 @@ final class ToolCaller {
     func cached(_ call: ToolCall) -> ToolOutcome? {
         guard let slot = slot(of: call), let found = cache.find(slot) else { return nil }
         statistics.calls += 1
-        return .result(found.result, mark: CacheMark(found))
+        let outcome = ToolOutcome.result(found.result, mark: CacheMark(found))
+        call.flow?.looked(.hit)
+        call.flow?.ended(outcome, at: io.now)
+        return outcome
     }
 
     /// Whether making the call now would put a shared result where there is none.
@@ -85,22 +90,42 @@ final class ToolCaller {
 
     /// Always ends, at `deadline` at the latest.
     func call(_ call: ToolCall, until deadline: MonotonicTime) async -> ToolOutcome {
+        let outcome = await answer(call, until: deadline)
+        call.flow?.ended(outcome, at: io.now)
+        return outcome
+    }
+
+    private func answer(_ call: ToolCall, until deadline: MonotonicTime) async -> ToolOutcome {
         statistics.calls += 1
         guard let slot = slot(of: call) else {
+            call.flow?.looked(.off)
             return await ask(call, until: deadline, call.cancellation)
         }
         if let leader = inFlight[slot.key] {
             statistics.coalesced += 1
+            call.flow?.looked(.joined)
             return await leader.value(until: deadline) ?? .failed("timed out: \(call.tool)")
         }
         let promise = Promise<ToolOutcome>(io)
         inFlight[slot.key] = promise
         let fill = cache.beginFill(slot)
+        let elsewhere = await secondLevel?.find(slot)
+        if let result = elsewhere?.result {
+            call.flow?.looked(.remote)
+            inFlight[slot.key] = nil
+            cache.finish(fill, with: result, timeLeft: elsewhere?.timeLeft)
+            let outcome = ToolOutcome.result(result, mark: cache.find(slot).map { CacheMark($0) })
+            promise.fulfil(outcome)
+            return outcome
+        }
+        call.flow?.looked(.miss)
         // Not to be taken back by one caller: others may wait for it, and its result is kept.
         let outcome = await ask(call, until: deadline, nil)
         inFlight[slot.key] = nil
         if case .result(let result, _) = outcome, isStorable(result) {
             cache.finish(fill, with: result)
+            secondLevel?.store(
+                result, slot, elsewhere, for: slot.timeToLive ?? cache.settings.timeToLive)
             if slot.isShared {
                 cache.warmth?.filled(
                     slot.key,
@@ -150,8 +175,11 @@ final class ToolCaller {
         let breaker = coordinator.breaker
         let pass: CircuitBreaker.Pass
         switch breaker.admit(call.server.id) {
-        case .admitted(let admitted): pass = admitted
+        case .admitted(let admitted):
+            pass = admitted
+            call.flow?.circuit(breaker.state(of: call.server.id).word, passed: true)
         case .refused(let seconds, let state):
+            call.flow?.circuit(state.word, passed: false)
             return .unavailable(state: state.word, retryAfterSeconds: seconds)
         }
         guard let upstream = call.server.upstream else {

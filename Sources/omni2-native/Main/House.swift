@@ -26,6 +26,11 @@ final class House {
     let warming: CacheWarming
     let memoryRelief: MemoryRelief
     let logControl: LogControl
+    let flows: FlowTracker
+    let gates: FlowGates
+    let cluster: Cluster
+    let chat: Chat
+    let chatSockets: ChatSockets
     let api: API
     let mcpEndpoint: MCPEndpoint
     let imports: ServerImport?
@@ -60,6 +65,13 @@ final class House {
         cache = try build.cache()
         cacheDoor = try build.cacheDoor(cache)
         gateway = build.gateway(cache, coordinator, access)
+        flows = build.flows(store)
+        gates = FlowGates(flows, access)
+        gateway.gates = gates
+        cluster = build.cluster(hub, cache)
+        gateway.caller.secondLevel = cluster.secondLevel
+        chat = try build.chat(gateway, access, flows, gates, store)
+        chatSockets = ChatSockets(chat, talksMax: limits.subscribersMax)
         warming = CacheWarming(gateway, cache, log: build.log(.cache))
         memoryRelief = MemoryRelief(io: io, cache: cache, log: build.log(.main))
         logControl = build.logControl()
@@ -93,6 +105,9 @@ final class House {
         cacheDoor?.start()
         hub.start()
         gateway.start()
+        flows.start()
+        cluster.start()
+        chat.start()
         announceReady()
         await awaitStop()
         await stop()
@@ -224,7 +239,7 @@ final class House {
     private func makeReload() -> Reload {
         Reload(
             io: io, environment: environment, manager: manager, log: log,
-            liveSections: ["Main", "Log", "HTTP", "Coordinator", "CircuitBreaker"]
+            liveSections: ["Main", "Log", "HTTP", "Coordinator", "CircuitBreaker", "FlowTracker"]
         ) { next in
             // [Main] is read where it is used.
             self.api.hosts = HouseBuilder.hosts(next)
@@ -232,6 +247,7 @@ final class House {
             self.door.welcome = HouseBuilder.welcome(.standard(from: next), self.clock, self.api)
             self.journal.level = next.log.level
             self.coordinator.apply(CoordinatorSettings(next.coordinator))
+            self.flows.apply(slowTime: next.flowTracker.slowTime)
             // The registry's own word on circuits, set over the API, stands until the file's changes.
             if next.circuitBreaker != self.configuration.circuitBreaker {
                 self.coordinator.breaker.configure(
@@ -254,10 +270,13 @@ final class House {
         door.closeListeners()
         warming.stop()
         gateway.stop()
+        chat.stop()
         hub.stop()
         await door.drain(until: min(deadline, io.now + configuration.main.stopTimeout / 2))
         cacheDoor?.close()
         cache.stop()
+        await flows.stop(until: deadline)
+        cluster.stop()
         await coordinator.stop(until: deadline)
         await accessKeeper.stop()
         await store.stop()
@@ -283,10 +302,70 @@ final class House {
             self?.databaseChanged(state, databaseLog)
         }
         cache.publish = { [unowned hub] in hub.publish($0) }
+        wireCluster()
+        wireBlocks()
+        api.stopped = { [unowned gates] principal, refusal, exchange in
+            let path = exchange.request.path
+            let source: Flow.Source =
+                path.hasPrefix("/mcp") ? .gateway : path.hasPrefix("/api/v1/mcp") ? .rest : .chat
+            gates.stopped(
+                principal, by: refusal, from: source, requestID: exchange.requestID)
+        }
+        flows.publishEvent = { [unowned cluster] in cluster.bus.publish($0) }
+        flows.stream = { [unowned cluster] in cluster.feed?.note($0) }
+        flows.publish = { [unowned hub] in hub.publish($0, of: $1) }
         hub.snapshot = { [unowned coordinator] access in
             .array(
                 coordinator.registry.servers.filter { access.maySee(server: $0.name) }.map(
                     \.snapshot))
+        }
+    }
+
+    private func wireCluster() {
+        let database = store.database
+        // While nobody can say who leads, every host looks after itself.
+        let leads = { [unowned self] in database.isLeader || self.store.state != .ready }
+        coordinator.mayCheck = leads
+        coordinator.writer.mayWrite = leads
+        coordinator.publish = { [unowned cluster] in cluster.bus.publish($0, isLeader: leads()) }
+        store.healthChanged = { [unowned coordinator] in coordinator.healthChanged() }
+        let clusterLog = Log(journal, service: .cluster)
+        database.leadershipChanged = { isLeader in
+            clusterLog.notice(
+                isLeader
+                    ? "this host does the health checks" : "another host does the health checks")
+        }
+        hub.crossing = { [unowned cluster] in cluster.bus.forward($0) }
+        cache.invalidated = { [unowned cluster] server, tool, reason in
+            // What a start finds out about this host's own memory is no news for others.
+            if reason == "connected" || reason == "not registered" { return }
+            cluster.secondLevel?.invalidated(server: server, tool: tool)
+        }
+        cluster.share(flows.monitored)
+    }
+
+    /// Whoever is blocked, or whose credential is gone, loses the sockets that are open.
+    private func wireBlocks() {
+        access.observers.append { [unowned access, unowned hub, unowned self] in
+            hub.dismiss { access.dismissal(of: $0) }
+            self.chatSockets.dismiss { access.dismissal(of: $0) }
+            self.chat.dismiss { access.dismissal(of: $0) }
+        }
+        cluster.blocks.observers.append { [unowned self] notice in
+            let message = notice.message ?? "Your access has been blocked."
+            self.hub.dismiss { $0.userID == notice.user ? message : nil }
+            if notice.concerns(.chat) {
+                self.chatSockets.dismiss { $0.userID == notice.user ? message : nil }
+                self.chat.dismiss { $0.userID == notice.user ? message : nil }
+            }
+            if notice.concerns(.mcp) {
+                self.gateway.sessions.forEach { session in
+                    if session.principal.userID == notice.user {
+                        self.gateway.sessions.end(session)
+                    }
+                }
+            }
+            self.accessKeeper.wake()
         }
     }
 
@@ -295,6 +374,8 @@ final class House {
         case .starting: readiness.database = .starting
         case .ready:
             readiness.database = .ready(engine: store.engine)
+            flows.history.storeIsReady()
+            flows.monitored.readAgain()
             accessKeeper.wake()
             log.info("database connected", id: .databaseConnected, fields: ["engine": store.engine])
             guard importIsDue, let imports else { return }
@@ -327,13 +408,17 @@ final class House {
             io: io, store: store, coordinator: coordinator, audit: audit, log: apiLog)
         let events = EventRoutes(
             hub: hub, coordinator: coordinator, webSockets: build.webSockets,
-            settings: configuration.webSocket, audit: audit)
+            settings: configuration.webSocket,
+            crossing: { [unowned cluster] in cluster.bus.forward($0) }, audit: audit)
         let cached = CacheRoutes(cache: cache, clock: clock, audit: audit)
         let people = PeopleContext(
-            io: io, store: store, access: access, keeper: accessKeeper, log: apiLog)
+            io: io, store: store, access: access, keeper: accessKeeper, log: apiLog,
+            blocked: { [unowned cluster] in cluster.blocks.announce($0) })
         let logins = Logins(
             io: io, access: access, store: store, keeper: accessKeeper, log: build.log(.access))
         logins.loggedIn = { [unowned hub] person in hub.publish(.login(person)) }
+        let monitoring = MonitoringRoutes(
+            io: io, store: store, tracker: flows, log: build.log(.flowTracker))
         api.add { router in
             AuthRoutes(context: people, logins: logins).add(to: &router)
             ResourceMetadata(access: access).add(to: &router)
@@ -352,6 +437,14 @@ final class House {
             circuits.add(to: &router)
             events.add(to: &router)
             cached.add(to: &router)
+            monitoring.add(to: &router)
+            ChatRoutes(chat: chat, sockets: chatSockets, webSockets: build.webSockets)
+                .add(to: &router)
+            router.on(.get, "/api/v1/cluster", .viewer) { [unowned self] call in
+                var report = self.cluster.report
+                report["is_leader"] = .bool(self.store.database.isLeader)
+                call.respond(HTTPResponse(json: report))
+            }
         }
     }
 }

@@ -242,6 +242,60 @@ struct HouseBuilder {
             access: access, slots: callSlots(), log: log(.gateway))
     }
 
+    func chat(
+        _ gateway: Gateway, _ access: Access, _ flows: FlowTracker, _ gates: FlowGates,
+        _ store: SQLStore
+    ) throws(StartError) -> Chat {
+        let section = configuration.chat
+        var settings = Chat.Settings()
+        settings.timeout = section.timeout
+        settings.iterationsMax = section.iterationsMax
+        settings.prices = section.prices
+        let http: HTTPClient
+        do throws(SystemError) {
+            http = try HTTPClient(io: io)
+        } catch {
+            throw .system(error)
+        }
+        let model: (any LanguageModel)? =
+            switch section.provider {
+            case .none: nil
+            case .anthropic:
+                AnthropicModel(
+                    name: section.model, url: section.url, key: section.apiKey,
+                    tokensMax: section.tokensMax, http: http, io: io)
+            case .openai:
+                OpenAIModel(
+                    name: section.model, url: section.url, key: section.apiKey,
+                    tokensMax: section.tokensMax, http: http, io: io)
+            }
+        return Chat(
+            io: io, settings: settings, model: model, gateway: gateway, access: access,
+            flows: flows, gates: gates, store: store, log: log(.chat))
+    }
+
+    func cluster(_ hub: WebSocketHub, _ cache: Cache) -> Cluster {
+        Cluster(
+            io: io, target: configuration.redis.url.flatMap { RedisTarget($0.revealed) },
+            streamEntriesMax: configuration.flowTracker.streamEntriesMax, hub: hub, cache: cache,
+            log: log(.cluster))
+    }
+
+    func flows(_ store: SQLStore) -> FlowTracker {
+        let log = log(.flowTracker)
+        var settings = FlowTracker.Settings()
+        settings.isEnabled = configuration.flowTracker.isEnabled
+        settings.slowTime = configuration.flowTracker.slowTime
+        settings.flowsMax = limits.flowsMax
+        settings.checkpointsMax = limits.checkpointsPerFlowMax
+        let spool = RowSpool(
+            io: io, directory: "\(configuration.directories.state)/history",
+            bytesMax: limits.spoolBytesMax)
+        return FlowTracker(
+            io: io, settings: settings, monitored: MonitoredUsers(io: io, store: store, log: log),
+            history: FlowHistory(io: io, store: store, spool: spool, log: log), log: log)
+    }
+
     // MARK: The door
 
     func api(_ access: Access) -> API {

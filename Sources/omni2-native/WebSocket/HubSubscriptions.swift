@@ -5,6 +5,8 @@ import OmniIO
 struct HubSubscriptions {
     var access: EventAccess
     private var entries: [(id: String, subscription: EventSubscription)] = []
+    /// Set for a connection that watches the flows of one user and nothing else.
+    var flowUser: Int64?
 
     init(access: EventAccess) { self.access = access }
 
@@ -12,7 +14,9 @@ struct HubSubscriptions {
     var ids: [String] { entries.map(\.id) }
 
     var filterClass: FilterClass {
-        FilterClass(subscriptions: entries.map(\.subscription), access: access)
+        FilterClass(
+            subscriptions: entries.map(\.subscription), access: access, flowUser: flowUser,
+            isHubMember: flowUser == nil)
     }
 
     mutating func add(_ types: [String], _ filters: JSONValue) -> String {

@@ -46,6 +46,8 @@ final class WebSocketHub: WebSocketApplication {
     private var second: UInt32 = 1
     private var json = JSONWriter()
     private(set) var statistics = Statistics()
+    /// Takes what a client publishes to the other hosts.
+    var crossing: (ServiceEvent) -> Void = { _ in }
     /// The `mcps` array of `initial_status`, for a principal who may see so much.
     var snapshot: (EventAccess) -> JSONValue = { _ in [] }
 
@@ -159,6 +161,14 @@ final class WebSocketHub: WebSocketApplication {
         return nil
     }
 
+    /// One checkpoint of a flow, for whoever watches its user.
+    func publish(_ checkpoint: Checkpoint, of flow: Flow) {
+        let bytes = FlowText.live(checkpoint, of: flow, sequence: lastSequence + 1)
+        let facts = EventFacts(
+            type: FlowTopic.name(of: flow.user), audience: .flow(user: Int64(flow.user)))
+        _ = bytes.withRawSpan { publish($0, facts: facts) }
+    }
+
     enum Published {
         case event(UInt64)
         case invalid
@@ -166,12 +176,23 @@ final class WebSocketHub: WebSocketApplication {
     }
 
     /// An event from outside; the caller has checked who asks.
-    func publish(request: JSONValue) -> Published {
+    func publish(request: JSONValue, crossing: (ServiceEvent) -> Void) -> Published {
         guard let request = PublishRequest(request) else { return .invalid }
         guard request.event.members.count <= settings.publishedBytesMax,
             let sequence = publish(request.event)
         else { return .tooLarge(limit: settings.publishedBytesMax) }
+        crossing(request.event)
         return .event(sequence)
+    }
+
+    /// Lets go of those for whom there is a message, which they are told first.
+    func dismiss(_ message: (Principal) -> String?) {
+        for case let peer? in peers {
+            guard let text = message(peer.principal) else { continue }
+            let farewell: JSONValue = ["type": "blocked", "message": .string(text)]
+            peer.send(text: farewell.bytes)
+            peer.close(.policyViolation, "blocked")
+        }
     }
 
     /// End of the turn.
@@ -229,7 +250,10 @@ final class WebSocketHub: WebSocketApplication {
         Sockets.setSendBuffer(connection.descriptor, bytes: settings.sendBufferBytes)
         // The upgrade's own answer leaves first.
         fanout.block(slot, second: second)
-        if peer.lastSeen != .max {
+        if peer.subscriptions.flowUser != nil {
+            // Watchers of a flow get flow events only. The upgrade's answer has left by itself.
+            peer.send(text: Self.watching)
+        } else if peer.lastSeen != .max {
             resume(peer, peer.lastSeen)
         } else {
             peer.send(text: initialStatus(peer.subscriptions.access, isResync: false))
@@ -280,6 +304,10 @@ final class WebSocketHub: WebSocketApplication {
     }
 
     private func subscribe(_ peer: WebSocketConversation, _ types: [String], _ filters: JSONValue) {
+        let foreign = types.first { topic in
+            FlowTopic.user(of: topic).map { !peer.principal.mayWatchFlow(of: $0) } ?? false
+        }
+        if let foreign { return refuse(peer, "\(foreign) is not yours to watch") }
         var subscriptions = peer.subscriptions
         guard subscriptions.count < settings.subscriptionsMax else {
             return refuse(peer, "at most \(settings.subscriptionsMax) subscriptions per connection")
@@ -307,7 +335,7 @@ final class WebSocketHub: WebSocketApplication {
         guard peer.principal.isAdministrator else {
             return refuse(peer, "publishing needs the role super_admin")
         }
-        switch publish(request: request) {
+        switch publish(request: request, crossing: crossing) {
         case .event(let sequence):
             var reply: JSONValue = ["type": "published", "seq": .int(Int64(sequence))]
             if let id = request["id"] { reply["id"] = id }
@@ -361,6 +389,7 @@ final class WebSocketHub: WebSocketApplication {
     }
 
     private static let pong = Array("pong".utf8)
+    private static let watching = Array(#"{"type":"watching"}"#.utf8)
     private static let metadata: [UInt8] = {
         Array(#"{"type":"metadata","data":"#.utf8) + EventCatalogue().metadata() + [0x7D]
     }()

@@ -100,6 +100,7 @@ struct BlockRoutes {
             try await context.settle(
                 call, isBlocked ? "user.block" : "user.unblock", person.user.username)
             if isBlocked {
+                context.blocked(block(person, call))
                 context.log.notice(
                     "\(person.user.username) is blocked", id: .userBlocked,
                     fields: ["user_id": person.principalID, "by": call.principal.name])

@@ -9,6 +9,8 @@ struct PeopleContext {
     let access: Access
     let keeper: AccessKeeper
     let log: Log
+    /// Somebody was blocked: sockets close at once, on other hosts too.
+    let blocked: (UserBlock) -> Void
 
     var snapshot: AccessSnapshot { access.snapshot }
 
