@@ -67,9 +67,9 @@ def make_root_file_system(directory):
         mark = hashlib.sha256(recipe.encode()).hexdigest()[:16]
         root = directory / f"root-{mark}"
         if root.is_dir():
+            os.utime(root)
             return root
-        for old in directory.glob("root-*"):
-            shutil.rmtree(old)
+        remove_unused(directory, "root-*")
         building = directory / f"root-{mark}.new"
         shutil.rmtree(building, ignore_errors=True)
         subprocess.run(
@@ -87,6 +87,13 @@ def make_root_file_system(directory):
         return root
 
 
+def remove_unused(directory, pattern):
+    """Those that no run has used for three days: another checkout may be at work with its own."""
+    for old in directory.glob(pattern):
+        if time.time() - old.stat().st_mtime > 3 * 86_400:
+            shutil.rmtree(old)
+
+
 def make_layer(directory, root, name):
     """A layer to put over the root file system, with the packages of LAYERS[name] installed."""
     with open(directory / "lock", "w") as lock:
@@ -94,10 +101,11 @@ def make_layer(directory, root, name):
         mark = hashlib.sha256(f"{root.name} {LAYERS[name]}".encode()).hexdigest()[:16]
         layer = directory / f"layer-{name}-{mark}"
         if layer.is_dir():
+            os.utime(layer)
             return layer
-        for old in directory.glob(f"layer-{name}-*"):
-            shutil.rmtree(old)
+        remove_unused(directory, f"layer-{name}-*")
         building = directory / f"layer-{name}-{mark}.new"
+        shutil.rmtree(building, ignore_errors=True)
         building.mkdir()
         with Host(root, network="host", keep=building) as host:
             # The machine's ports are shared here: whatever listens would collide.

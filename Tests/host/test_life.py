@@ -151,11 +151,25 @@ def test_wrong_configuration_ends_with_78_and_is_not_tried_again(host):
     host.run(f"systemctl start {SERVICE}", check=False)
     assert host.property(SERVICE, "ExecMainStatus") == "78"
     assert host.property(SERVICE, "NRestarts") == "0"
+    assert host.property(SERVICE, "StatusErrno") == "22"
+    assert f"{CONFIGURATION}:2: [Cache] MaxEntires=" in host.property(SERVICE, "StatusText")
     text = " ".join(x["MESSAGE"] for x in host.journal("_SYSTEMD_UNIT=" + SERVICE))
     assert f"{CONFIGURATION}:2: [Cache] MaxEntires=: unknown key; did you mean MaxEntries=?" in text
     host.write(CONFIGURATION, "[Cache]\nMaxEntries=5\n")
     host.run(f"systemctl reset-failed {SERVICE}; systemctl restart omni2-native.socket")
     assert host.out("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8090/health/live") == "200"
+
+
+def test_start_that_takes_long_is_extended(host):
+    """Longer than TimeoutStartSec= allows, for a database that takes connections and says nothing."""
+    host.write(f"/etc/systemd/system/{SERVICE}.d/short.conf", "[Service]\nTimeoutStartSec=2\n")
+    host.write("/etc/credstore/omni2.database-url", "postgresql://omni2@127.0.0.1/omni2", mode=0o600)
+    host.run("systemctl daemon-reload; systemd-run --quiet nc -lk 127.0.0.1 5432")
+    begun = time.monotonic()
+    host.run(f"systemctl start {SERVICE}")
+    assert time.monotonic() - begun > 2
+    assert host.property(SERVICE, "NRestarts") == "0"
+    assert host.property(SERVICE, "ActiveState") == "active"
 
 
 def test_broken_reload_leaves_the_daemon_as_it_was(host):

@@ -186,3 +186,21 @@ def test_server_without_a_unit_says_what_to_do(refusing):
                  "http://localhost/api/v1/mcp/servers")
     refusing.wait_for(lambda: "omni2ctl mcp add homeless --command" in refusing.run(
         "omni2ctl mcp check homeless", check=False).stdout, 20, "no advice")
+
+
+def test_accepting_socket_would_lose_the_servers_name(refusing):
+    """Why the template is not `Accept=yes`, see docs/systemd.md."""
+    refusing.write("/etc/systemd/system/probe@.socket",
+                   "[Socket]\nListenStream=/run/probe-%i.sock\nAccept=yes\n")
+    refusing.write("/etc/systemd/system/probe@.service",
+                   "[Service]\nExecStart=/bin/cat\nStandardInput=socket\n")
+    refusing.run("systemctl daemon-reload; systemctl start probe@time.socket")
+    refusing.run("sleep 30 | nc -U /run/probe-time.sock >/dev/null 2>&1 &")
+    refusing.wait_for(lambda: services(refusing) != [], 10, "no service")
+    assert re.fullmatch(r"probe@0-\d+-0\.service", services(refusing)[0])
+    refusing.run("systemctl stop probe@time.socket 'probe@*.service'; pkill -x nc; true")
+
+
+def services(host):
+    return [x.split()[0] for x in host.out(
+        "systemctl list-units --plain --no-legend 'probe@*.service'").splitlines()]

@@ -22,6 +22,7 @@ OTHERS = {
     "the same by another name on other kernels and libraries": "fstat stat lstat newfstatat statx "
         "open openat faccessat faccessat2 eventfd signalfd pipe epoll_create epoll_pwait epoll_wait "
         "select pselect6 accept dup dup3",
+    "figures about itself": "getrusage",
     "sockets of its own, where the unit passes none": "bind listen chmod",
     "a large journal record, the cache": "memfd_create",
     "sd-bus": "sendmsg getrandom",

@@ -1,6 +1,6 @@
 internal import CShims.Bus
 internal import CShims.Systemd
-public import OmniCore
+internal import OmniCore
 
 /// `org.freedesktop.LogControl1` on the system bus: `systemctl service-log-level UNIT debug` changes
 /// the level of the running daemon. Messages are few and small; sd-bus handles them on the ring.
@@ -100,8 +100,8 @@ public final class LogControl {
         deinit { unsafe omni2_log_control_close(control) }
 
         // Literals live for ever.
-        private static var journalName: UnsafePointer<CChar> { cString("journal") }
-        private static var identifier: UnsafePointer<CChar> { cString("omni2-native") }
+        private static var journalName: UnsafePointer<CChar> { unsafe cString("journal") }
+        private static var identifier: UnsafePointer<CChar> { unsafe cString("omni2-native") }
         private static func cString(_ text: StaticString) -> UnsafePointer<CChar> {
             unsafe UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
         }

@@ -126,7 +126,7 @@ public final class LineSocket {
     /// False when the peer takes no more: its end is found by the reader.
     private func write(_ bytes: UnsafeRawBufferPointer) async -> Bool {
         var rest = unsafe bytes
-        while !rest.isEmpty {
+        while unsafe !rest.isEmpty {
             do throws(SystemError) {
                 let count = try unsafe await io.send(on: socket.raw, rest, until: .distantFuture)
                 pendingBytes -= count
