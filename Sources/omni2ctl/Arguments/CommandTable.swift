@@ -1,6 +1,7 @@
 /// Every command there is. Help, parser and manual page follow this table.
 enum CommandTable {
-    static let commands: [Command] = [status] + servers + tools + cache + circuits + [check]
+    static let commands: [Command] =
+        [status] + servers + tools + cache + circuits + PeopleTable.commands + [check]
 
     private static let name = Argument(name: "NAME")
 
