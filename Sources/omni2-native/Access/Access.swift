@@ -103,19 +103,18 @@ final class Access {
     }
 
     private func principal(token: String, _ exchange: HTTPExchange) throws(Denial) -> Principal {
-        let place = Self.place(exchange)
-        if let wait = failures.wait(place, at: io.now) { throw .slowedDown(wait) }
         let hash = SecretHash(of: token)
         if hash == settings.adminToken {
             return Principal(id: "admin", name: "admin", role: .superAdmin)
         }
-        if webTokens.isConfigured, WebToken.isShaped(token) {
-            return try principal(webToken: token, exchange)
-        }
-        guard let entry = snapshot.token(hash), entry.isValid(at: now) else {
+        let entry = snapshot.token(hash)
+        guard let entry, entry.isValid(at: now) else {
+            if webTokens.isConfigured, WebToken.isShaped(token) {
+                return try principal(webToken: token, hash, exchange)
+            }
             // Without the tables nobody can say that a token is wrong.
             if !isLoaded { throw .notReady }
-            let isKnown = snapshot.token(hash) != nil
+            let isKnown = entry != nil
             throw refuse(
                 isKnown ? "a token that has expired" : "a token that is not ours", exchange)
         }
@@ -123,8 +122,10 @@ final class Access {
         return try admitted(entry.person, .token(entry.id))
     }
 
-    /// Slows down whoever guesses.
+    /// Slows down whoever guesses, and nobody else: behind one address there may be many, and who has
+    /// a right token never comes here.
     func refuse(_ why: String, _ exchange: HTTPExchange) -> Denial {
+        if let wait = failures.wait(Self.place(exchange), at: io.now) { return .slowedDown(wait) }
         failures.failed(Self.place(exchange), at: io.now)
         audit.denied(exchange, who: "unknown", action: "authenticate", reason: why)
         return .invalid("The token is not valid.")

@@ -4,11 +4,13 @@ import OmniIO
 /// From a verified web token to somebody: a row of `users` where the token names one, otherwise the
 /// role it claims.
 extension Access {
-    func principal(webToken text: String, _ exchange: HTTPExchange) throws(Denial) -> Principal {
+    func principal(
+        webToken text: String, _ hash: SecretHash, _ exchange: HTTPExchange
+    ) throws(Denial) -> Principal {
         let verified: WebTokens.Verified
         do throws(WebTokens.Refusal) {
             verified = try webTokens.verify(
-                text, SecretHash(of: text), resources: resourceNames(exchange))
+                text, hash, resources: resourceNames(exchange))
         } catch {
             switch error {
             case .unknownKey: throw .keysNeeded

@@ -6,6 +6,8 @@ import OmniIO
 final class MemoryRelief {
     /// Shortage lasts; once in this time is enough for what it achieves.
     private static let pause = Duration.seconds(10)
+    /// Of the cache, each time.
+    private static let kept = 0.75
 
     private let io: any IO
     private let cache: Cache
@@ -36,9 +38,7 @@ final class MemoryRelief {
                     "memory pressure is not watched any more",
                     fields: ["file": pressure.path, "error": error])
             }
-            let freed =
-                cache.shared.relieveMemoryPressure(at: io.now)
-                + cache.personal.relieveMemoryPressure(at: io.now)
+            let freed = await cache.trim(to: Self.kept, because: "memory is short")
             Process.trimHeap()
             log.warning(
                 "memory is short, gave back what can be made anew", id: .memoryPressure,

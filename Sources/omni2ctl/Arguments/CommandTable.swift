@@ -1,7 +1,7 @@
 /// Every command there is. Help, parser and manual page follow this table.
 enum CommandTable {
     static let commands: [Command] =
-        [status] + servers + tools + cache + circuits
+        [status] + servers + tools + cache + circuits + PeopleTable.commands
         + [check, completion, stdio]
 
     private static let name = Argument(name: "NAME")
