@@ -203,6 +203,9 @@ final class Cache {
             token: writer(of: slot).beginFill(server: slot.server, tool: slot.tool), slot: slot)
     }
 
+    /// False once what it fills was invalidated.
+    func isCurrent(_ fill: Fill) -> Bool { writer(of: fill.slot).isCurrent(fill.token) }
+
     func finish(_ fill: Fill, with result: [UInt8]) {
         let outcome = writer(of: fill.slot).put(
             fill.slot.key, result.span, ttl: fill.slot.timeToLive, token: fill.token,

@@ -18,7 +18,13 @@ final class ToolCaller {
     private let coordinator: Coordinator
     private let log: Log
     private var rules: [Int: (epoch: String, rules: CacheRules)] = [:]
-    private var inFlight: [CacheKey: Promise<ToolOutcome>] = [:]
+    private var inFlight: [CacheKey: Flight] = [:]
+
+    /// A call that others wait for, and what it will fill.
+    private struct Flight {
+        let promise: Promise<ToolOutcome>
+        let fill: Cache.Fill
+    }
     private(set) var statistics = Statistics()
 
     init(io: any IO, cache: Cache, coordinator: Coordinator, log: Log) {
@@ -87,16 +93,17 @@ final class ToolCaller {
         guard let slot = slot(of: call) else {
             return await ask(call, until: deadline, call.cancellation)
         }
-        if let leader = inFlight[slot.key] {
+        // One that was asked before an invalidation does not answer what is asked after it.
+        if let leader = inFlight[slot.key], cache.isCurrent(leader.fill) {
             statistics.coalesced += 1
-            return await leader.value(until: deadline) ?? .failed("timed out: \(call.tool)")
+            return await leader.promise.value(until: deadline) ?? .failed("timed out: \(call.tool)")
         }
         let promise = Promise<ToolOutcome>(io)
-        inFlight[slot.key] = promise
         let fill = cache.beginFill(slot)
+        inFlight[slot.key] = Flight(promise: promise, fill: fill)
         // Not to be taken back by one caller: others may wait for it, and its result is kept.
         let outcome = await ask(call, until: deadline, nil)
-        inFlight[slot.key] = nil
+        if inFlight[slot.key]?.promise === promise { inFlight[slot.key] = nil }
         if case .result(let result, _) = outcome, isStorable(result) {
             cache.finish(fill, with: result)
             if slot.isShared {
