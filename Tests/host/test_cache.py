@@ -7,7 +7,7 @@ import pytest
 CLIENTS = Path(__file__).resolve().parents[2] / "clients"
 SERVICE = "omni2-native.service"
 # The host has the smallest Python: no json.
-SERVER = r"""
+SERVER = r"""#!/usr/bin/python3
 import re, sys
 calls = 0
 for line in sys.stdin:
@@ -26,8 +26,6 @@ for line in sys.stdin:
         result = '{"content":[{"type":"text","text":"noon %d"}]}' % calls
     print('{"jsonrpc":"2.0","id":%s,"result":%s}' % (number.group(1), result), flush=True)
 """
-SERVERS = """{"mcpServers": {"clock": {"command": "/usr/bin/python3", "args": ["/opt/clock.py"],
-  "omni2": {"cache_policy": "read_only", "ttl": 600, "scope": "shared"}}}}"""
 # Looks the entry up every millisecond through one handle, until the file /run/enough is there.
 READER = r"""
 #define OMNI2CACHE_HEADER_ONLY
@@ -71,23 +69,19 @@ def cached(host, tools):
     for name in ("omni2-cache", "reader"):
         host.path(f"/usr/local/bin/{name}").write_bytes((tools / name).read_bytes())
         host.path(f"/usr/local/bin/{name}").chmod(0o755)
-    host.write("/opt/clock.py", SERVER)
-    host.write("/etc/omni2/clock.json", SERVERS)
-    host.write("/etc/omni2/omni2.conf.d/test.conf", "[MCP]\nImportFile=/etc/omni2/clock.json\n")
-    host.run("useradd --groups omni2-cache sibling; useradd stranger; "
-             f"systemctl daemon-reload; systemctl start {SERVICE}")
-    assert ask(host) == "noon 1"
+    host.write("/opt/clock/clock.py", SERVER, mode=0o755)
+    host.run(f"useradd --groups omni2-cache sibling; useradd stranger; systemctl start {SERVICE}; "
+             "omni2ctl mcp add clock --command /opt/clock/clock.py --cache-policy read_only --ttl 600 --scope shared")
+    # Until its tools are listed, the gateway cannot know that the result may be kept.
+    host.wait_for(lambda: ask(host) and read(host).returncode == 0, 30, "not cached")
     return host
 
 
 def ask(host):
     """The daemon's answer; waits until the server is there."""
     def answer():
-        said = host.out(
-            "curl -s -H \"Authorization: Bearer $(cat /var/lib/omni2/admin-token)\" "
-            "-H 'Content-Type: application/json' -d '{\"server\":\"clock\",\"tool\":\"now\",\"arguments\":{}}' "
-            "http://127.0.0.1:8090/api/v1/mcp/tools/call", check=False)
-        return said[said.find("noon"):].split('"')[0] if "noon" in said else None
+        said = host.run("omni2ctl tools call clock now", check=False).stdout
+        return said[said.find("noon"):].strip().split('"')[0] if "noon" in said else None
 
     return host.wait_for(answer, 30, "no answer")
 
@@ -98,26 +92,21 @@ def read(host, user="sibling"):
 
 def end(host, how):
     pid = host.property(SERVICE, "MainPID")
-    if how == "restart":
-        host.run(f"systemctl restart {SERVICE}")
-    else:
-        host.run(f"kill -KILL {pid}")
+    host.run(f"systemctl restart {SERVICE}" if how == "restart" else f"kill -KILL {pid}")
     host.wait_for(lambda: host.property(SERVICE, "MainPID") not in ("0", pid)
                   and host.property(SERVICE, "ActiveState") == "active", 30, "not back")
 
 
 @pytest.mark.parametrize("how", ["restart", "kill"])
 def test_entries_wait_in_the_descriptor_store(cached, how):
-    assert "noon 1" in read(cached).stdout
+    found = read(cached).stdout
     kept = int(cached.property(SERVICE, "NFileDescriptorStore"))
     assert kept >= 2
-    end(cached, how)
-    assert "noon 1" in read(cached).stdout, "before anybody asked the daemon again"
-    assert ask(cached) == "noon 1"
-    assert any("cache continued" in x["MESSAGE"] for x in cached.journal("SERVICE=Cache"))
-    for _ in range(2):
+    for _ in range(3):
         end(cached, how)
-    assert ask(cached) == "noon 1"
+        assert read(cached).stdout == found, "before anybody asked the daemon again"
+    assert ask(cached) in found
+    assert any("cache continued" in x["MESSAGE"] for x in cached.journal("SERVICE=Cache"))
     assert int(cached.property(SERVICE, "NFileDescriptorStore")) == kept, "nothing piles up"
 
 
@@ -137,7 +126,6 @@ def test_stop_drops_the_store_and_the_next_start_is_cold(cached):
     assert read(cached).returncode == 3, "nobody is there"
     cached.run(f"systemctl start {SERVICE}")
     assert read(cached).returncode == 1
-    assert ask(cached) == "noon 1", "asked anew: the server is a new process, too"
 
 
 def test_only_members_of_the_group_read(cached):

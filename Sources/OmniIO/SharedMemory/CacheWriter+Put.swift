@@ -12,6 +12,11 @@ extension CacheWriter {
             segment: identifier)
     }
 
+    /// False once the origin was invalidated: `put` would refuse the answer.
+    public func isCurrent(_ token: FillToken) -> Bool {
+        token.segment == identifier && invalidStamp(token.origin) < token.stamp
+    }
+
     /// Stores a value under `key` for `ttl` (nothing: the configured one).
     public func put(
         _ key: CacheKey, _ value: Span<UInt8>, ttl: Duration? = nil, token: FillToken,
@@ -31,7 +36,7 @@ extension CacheWriter {
             count(OMNI2_STAT_REFUSED_TOO_LARGE)
             return .tooLarge
         }
-        guard token.segment == identifier, invalidStamp(token.origin) < token.stamp else {
+        guard isCurrent(token) else {
             count(OMNI2_STAT_REFUSED_OUTDATED)
             return .outdated
         }

@@ -205,6 +205,9 @@ final class Cache {
             token: writer(of: slot).beginFill(server: slot.server, tool: slot.tool), slot: slot)
     }
 
+    /// False once what it fills was invalidated.
+    func isCurrent(_ fill: Fill) -> Bool { writer(of: fill.slot).isCurrent(fill.token) }
+
     /// `timeLeft`: of a result that another host made.
     func finish(_ fill: Fill, with result: [UInt8], timeLeft: Duration? = nil) {
         let outcome = writer(of: fill.slot).put(

@@ -19,7 +19,13 @@ final class ToolCaller {
     private let slots: CallSlots
     private let log: Log
     private var rules: [Int: (epoch: String, rules: CacheRules)] = [:]
-    private var inFlight: [CacheKey: Promise<ToolOutcome>] = [:]
+    private var inFlight: [CacheKey: Flight] = [:]
+
+    /// A call that others wait for, and what it will fill.
+    private struct Flight {
+        let promise: Promise<ToolOutcome>
+        let fill: Cache.Fill
+    }
     private(set) var statistics = Statistics()
     /// What other hosts know; nil on a host alone.
     var secondLevel: SecondLevelCache?
@@ -101,18 +107,20 @@ final class ToolCaller {
             call.flow?.looked(.off)
             return await ask(call, until: deadline, call.cancellation)
         }
-        if let leader = inFlight[slot.key] {
+        // One that was asked before an invalidation does not answer what is asked after it.
+        if let leader = inFlight[slot.key], cache.isCurrent(leader.fill) {
             statistics.coalesced += 1
             call.flow?.looked(.joined)
-            return await leader.value(until: deadline) ?? .failed("timed out: \(call.tool)")
+            return await leader.promise.value(until: deadline)
+                ?? .failed("timed out: \(call.tool)")
         }
         let promise = Promise<ToolOutcome>(io)
-        inFlight[slot.key] = promise
         let fill = cache.beginFill(slot)
+        inFlight[slot.key] = Flight(promise: promise, fill: fill)
         let elsewhere = await secondLevel?.find(slot)
         if let result = elsewhere?.result {
             call.flow?.looked(.remote)
-            inFlight[slot.key] = nil
+            land(promise, slot)
             cache.finish(fill, with: result, timeLeft: elsewhere?.timeLeft)
             let outcome = ToolOutcome.result(result, mark: cache.find(slot).map { CacheMark($0) })
             promise.fulfil(outcome)
@@ -121,7 +129,7 @@ final class ToolCaller {
         call.flow?.looked(.miss)
         // Not to be taken back by one caller: others may wait for it, and its result is kept.
         let outcome = await ask(call, until: deadline, nil)
-        inFlight[slot.key] = nil
+        land(promise, slot)
         if case .result(let result, _) = outcome, isStorable(result) {
             cache.finish(fill, with: result)
             secondLevel?.store(
@@ -135,6 +143,11 @@ final class ToolCaller {
         let told = fallback(outcome, slot)
         promise.fulfil(told)
         return told
+    }
+
+    /// A call asked after an invalidation may have taken its place meanwhile.
+    private func land(_ promise: Promise<ToolOutcome>, _ slot: Cache.Slot) {
+        if inFlight[slot.key]?.promise === promise { inFlight[slot.key] = nil }
     }
 
     private func isStorable(_ result: [UInt8]) -> Bool {
