@@ -329,7 +329,8 @@ int main(int argc, char **argv) {
         take_orders();
         if (!is_ready && connected() == count) {
             is_ready = 1;
-            for (int i = 0; i < count; i++) clients[i].at = end_of_life();
+            for (int i = 0; i < count; i++)
+                if (clients[i].state == LISTENING) clients[i].at = end_of_life();
             puts("ready");
             fflush(stdout);
         }
