@@ -81,6 +81,16 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Shows what tests measured: `record_property("figures", text)`."""
+    lines = [f"{report.nodeid.split('::')[-1]}: {text}" for report in terminalreporter.getreports("passed")
+             for name, text in report.user_properties if name == "figures"]
+    if lines:
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture
 def http_server(tmp_path: Path) -> Iterator[Callable[..., HTTPServer]]:
     """Starts counting HTTP servers: `http_server(name, *options)`."""

@@ -126,7 +126,9 @@ class TestStream:
     def test_what_the_log_has_lost_is_a_marked_snapshot(self, daemon):
         one = daemon(SHORT)
         first = publish(one, 1)[0]
-        publish(one, 100)
+        with Publisher(one) as publisher:
+            publisher.publish(100)
+            publisher.drain()
         with stream(one, Last_Event_ID=str(first)) as opened:
             number, status = opened.next()
             assert status["type"] == "initial_status" and status["resync"] is True and status["seq"] == number
@@ -223,7 +225,9 @@ class TestWebSocketResumption:
     async def test_what_the_log_has_lost_is_a_marked_snapshot(self, daemon):
         one = daemon(SHORT)
         first = publish(one, 1)[0]
-        publish(one, 100)
+        with Publisher(one) as publisher:
+            publisher.publish(100)
+            publisher.drain()
         async with one.events(f"/ws?event_types=note&since={first}") as events:
             status = await events.event("initial_status")
             assert status["resync"] is True

@@ -39,7 +39,7 @@ typedef struct {
 static Client *clients;
 static int count = 1000, poller, dialing;
 static uint64_t life_ms = 1000, away_ms = 200, long_away_ms = 4000, seed = 1, final_number;
-static int stays, has_ended;
+static int stays, has_ended, is_ready;
 static uint64_t connects, resumed, resyncs, gaps, repeats, refused, broken, events, unmarked;
 /* The sequence number of each event, from whoever saw it first. */
 static uint64_t sequence_of[EVENTS];
@@ -153,6 +153,11 @@ static void text(Client *client, const unsigned char *payload, size_t bytes) {
     client->last = number;
 }
 
+/* Until everybody has come once nobody leaves. */
+static uint64_t end_of_life(void) {
+    return life_ms && !stays && is_ready ? in_ms(1 + random_below(2 * life_ms)) : UINT64_MAX;
+}
+
 /* The bytes of the answer to the upgrade; 0 while it is not complete. */
 static size_t answered(Client *client, unsigned char *bytes, size_t have) {
     unsigned char *end = memmem(bytes, have, "\r\n\r\n", 4);
@@ -163,7 +168,7 @@ static size_t answered(Client *client, unsigned char *bytes, size_t have) {
         return 0;
     }
     client->state = LISTENING;
-    client->at = life_ms && !stays ? in_ms(1 + random_below(2 * life_ms)) : UINT64_MAX;
+    client->at = end_of_life();
     dialing -= 1;
     return (size_t)(end + 4 - bytes);
 }
@@ -208,9 +213,12 @@ static void hear(Client *client) {
 /* MARK: All of them */
 
 static void look_at_clocks(void) {
+    static int first;
     uint64_t time = now();
+    /* Each time somebody else is the first who may dial. */
+    first = (first + 997) % count;
     for (int i = 0; i < count; i++) {
-        Client *client = &clients[i];
+        Client *client = &clients[(first + i) % count];
         if (client->at > time) continue;
         switch (client->state) {
         case AWAY:
@@ -312,7 +320,7 @@ int main(int argc, char **argv) {
     poller = epoll_create1(0);
     for (int i = 0; i < count; i++) clients[i].fd = -1;
     uint64_t deadline = UINT64_MAX, looked = 0;
-    int is_ready = 0, done = 0;
+    int done = 0;
     while (done < count && now() < deadline) {
         turn(5);
         if (now() - looked < 5000000u) continue;
@@ -321,6 +329,8 @@ int main(int argc, char **argv) {
         take_orders();
         if (!is_ready && connected() == count) {
             is_ready = 1;
+            for (int i = 0; i < count; i++)
+                if (clients[i].state == LISTENING) clients[i].at = end_of_life();
             puts("ready");
             fflush(stdout);
         }
