@@ -25,8 +25,8 @@ def beside(root_file_system, database_layer, packages):
 
 
 def health(host):
-    answer = host.out("curl -s http://127.0.0.1:8090/health")
-    return json.loads(answer)["status"]
+    answer = json.loads(host.out("curl -s http://127.0.0.1:8090/health"))
+    return "healthy" if answer["database"]["status"] == "connected" else "degraded"
 
 
 def wait(host, status):

@@ -127,7 +127,8 @@ def test_killed_daemon_is_back_within_a_second(host):
         host.wait_for(lambda: answers(host), 10, "not back")
         times.append(time.monotonic() - begun)
         assert host.property(SERVICE, "MainPID") != pid
-        assert is_cached(host)
+        # The door to the cache opens when the servers have been asked; nobody fills it again meanwhile.
+        host.wait_for(lambda: is_cached(host), 20, "the cache is empty")
     # The best of them is ours; what else runs on this machine is in the others.
     assert min(times) < 1, times
 
@@ -141,7 +142,7 @@ def test_hung_daemon_is_restarted_by_the_watchdog(host):
     fill_cache(host)
     host.run(f"kill -STOP {pid}")
     assert answers(host, timeout=30)
-    assert is_cached(host)
+    host.wait_for(lambda: is_cached(host), 20, "the cache is empty")
     assert host.property(SERVICE, "MainPID") != pid
     assert any("watchdog" in x["MESSAGE"].lower() for x in host.journal("UNIT=" + SERVICE))
 

@@ -21,6 +21,8 @@ def block(language):
 @pytest.fixture(scope="module", params=["nginx", "caddy"])
 def behind(request, root_file_system, proxies_layer, packages):
     with Host([root_file_system, proxies_layer]) as host:
+        # Both are enabled, and both want the port.
+        host.run("systemctl stop nginx caddy", check=False)
         host.install(packages)
         settings = next(x for x in re.findall(r"^```ini\n(.*?)^```", (ROOT / "docs/deploy.md").read_text(),
                                               re.M | re.S) if "AllowedHosts" in x)
