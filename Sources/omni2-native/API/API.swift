@@ -6,6 +6,7 @@ import OmniIO
 /// Each area adds its routes in a file of its own (`HealthRoutes`, `ServerRoutes`, …).
 final class API {
     private var router = Router()
+    private let io: any IO
     private let access: Access
     private let challenges: Challenges
     private let hosts: HostPolicy
@@ -14,9 +15,12 @@ final class API {
     /// Somebody known was not let into a service.
     var stopped: (Principal, Access.Refusal, HTTPExchange) -> Void = { _, _, _ in }
 
-    init(access: Access, hosts: HostPolicy, origins: OriginPolicy, log: Log) {
+    init(
+        io: any IO, access: Access, hosts: HostPolicy, origins: OriginPolicy, log: Log
+    ) {
+        self.io = io
         self.access = access
-        challenges = Challenges()
+        challenges = Challenges(access: access)
         self.hosts = hosts
         self.origins = origins
         self.log = log
@@ -56,17 +60,23 @@ final class API {
     }
 
     private func admit(
-        _ exchange: HTTPExchange, _ needed: Router.Access,
-        _ handle: (HTTPExchange, Principal) -> Void
+        _ exchange: HTTPExchange, _ needed: Router.Access, mayReadKeys: Bool = true,
+        _ handle: @escaping (HTTPExchange, Principal) -> Void
     ) {
         if case .open = needed { return handle(exchange, .anonymous) }
         let principal: Principal
         do throws(Access.Denial) {
             principal = try access.authenticate(exchange)
         } catch {
+            if case .keysNeeded = error, mayReadKeys {
+                return io.spawn {
+                    await self.access.webTokens.readKeys()
+                    self.admit(exchange, needed, mayReadKeys: false, handle)
+                }
+            }
             return exchange.respond(challenges.answer(error, exchange))
         }
-        if let obstacle = obstacle(principal, needed) {
+        if let obstacle = obstacle(principal, needed, exchange) {
             if case .service(let service) = needed,
                 let refusal = access.refusal(principal, from: service)
             {
@@ -90,12 +100,19 @@ final class API {
     }
 
     /// Why somebody who is known may not come here all the same.
-    private func obstacle(_ principal: Principal, _ needed: Router.Access) -> Obstacle? {
+    private func obstacle(
+        _ principal: Principal, _ needed: Router.Access, _ exchange: HTTPExchange
+    ) -> Obstacle? {
         switch needed {
         case .open, .authenticated: return nil
         case .service(let service):
-            return access.refusal(principal, from: service).map {
-                Obstacle(status: $0.status, reason: $0.message, headers: $0.headers)
+            return access.refusal(principal, from: service).map { refusal in
+                var headers = refusal.headers
+                if case .insufficientScope(let scopes) = refusal {
+                    headers.append(challenges.insufficientScope(scopes, exchange))
+                }
+                return Obstacle(
+                    status: refusal.status, reason: refusal.message, headers: headers)
             }
         case .viewer:
             return principal.permission.dashboard >= .view

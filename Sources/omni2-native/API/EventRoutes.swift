@@ -27,6 +27,28 @@ struct EventRoutes {
         }
         router.on(.get, "/api/v1/events/mcp-list", .viewer) { list($0) }
         router.on(.get, "/api/v1/events/websocket/debug") { debug($0) }
+        router.on(
+            .post, "/api/v1/events/test/broadcast", .administrator,
+            "Publishes two test events".described.answering(.ok, PeopleSchema.done)
+        ) { test($0) }
+    }
+
+    /// One status and one breaker event about a server that does not exist.
+    private func test(_ call: Router.Call) {
+        hub.publish(
+            .statusChange(
+                of: "test-mcp", from: "healthy", to: "disconnected", reason: "test broadcast",
+                severity: .info))
+        let data: JSONValue = [
+            "mcp_name": "test-mcp", "old_state": "closed", "new_state": "open", "state": "open",
+            "severity": "info", "message": "test broadcast",
+        ]
+        hub.publish(ServiceEvent("circuit_breaker_state", data: data))
+        audit.done(call.exchange, by: call.principal, "event.test", nil)
+        call.respond(
+            HTTPResponse(json: [
+                "success": true, "message": "Two test events are on their way.", "events": 2,
+            ]))
     }
 
     // MARK: WebSocket

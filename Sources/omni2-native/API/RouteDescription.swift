@@ -44,12 +44,13 @@ struct RouteDescription {
     let summary: String
     var detail: String?
     var query: [Parameter] = []
-    var headers: [Parameter] = []
     /// Of the values in the path, where they are more than a text.
     var path: [String: JSONSchema] = [:]
     var body: JSONSchema?
     /// An absent body is as good as an empty object.
     var isBodyOptional = false
+    /// What errors look like; nil: as everywhere.
+    var failure: JSONSchema?
     var answers: [Answer] = [Answer(status: .ok, schema: .map(.any))]
 
     init(_ summary: String) { self.summary = summary }
@@ -79,6 +80,12 @@ struct RouteDescription {
         var copy = self
         if copy.answers.count == 1, copy.answers[0].schema == .map(.any) { copy.answers = [] }
         copy.answers.append(Answer(status: status, schema: nil, contentType: type))
+        return copy
+    }
+
+    func failing(_ schema: JSONSchema) -> Self {
+        var copy = self
+        copy.failure = schema
         return copy
     }
 

@@ -148,7 +148,11 @@ struct Router {
     func match(_ request: HTTPRequest) -> Match {
         // HEAD is GET without the body, which the exchange leaves out.
         let method = request.method == .head ? .get : request.method
-        if let route = literal[request.path]?.first(where: { $0.method == method }) {
+        // A path that is a route's own belongs to it alone, whatever patterns would fit.
+        if let routes = literal[request.path] {
+            guard let route = routes.first(where: { $0.method == method }) else {
+                return .wrongMethod(allowed: routes.map(\.method.name).joined(separator: ", "))
+            }
             return .found(access: route.access) { exchange, principal in
                 route.run(Call(exchange, principal))
             }

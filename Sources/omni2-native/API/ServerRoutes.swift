@@ -7,11 +7,15 @@ struct ServerRoutes {
     let store: any Store
     let coordinator: Coordinator
     let audit: Audit
+    let discovery: Discovery
     let log: Log
 
     func add(to router: inout Router) {
         router.on(.get, "/api/v1/mcp/servers") { list($0) }
         router.on(.post, "/api/v1/mcp/servers") { create($0) }
+        router.on(.post, "/api/v1/mcp/servers/discover", .administrator, Discovery.route) {
+            discover($0)
+        }
         router.on(.get, "/api/v1/mcp/servers/{id}") { show($0) }
         router.on(.put, "/api/v1/mcp/servers/{id}") { change($0) }
         router.on(.delete, "/api/v1/mcp/servers/{id}") { remove($0) }
@@ -41,6 +45,25 @@ struct ServerRoutes {
             let row = try await store.insert(configuration)
             audit.done(call.exchange, by: call.principal, "server.create", row.name)
             call.respond(HTTPResponse(.created, json: Self.done("registered", row)))
+        }
+    }
+
+    private func discover(_ call: Router.Call) {
+        var body = call.body
+        body["name"] = "discovered"
+        let seconds = body["timeout_seconds"]?.int ?? 10
+        body["timeout_seconds"] = nil
+        if body["auth_config"]?.isNull == true { body["auth_config"] = nil }
+        if body["auth_type"]?.isNull == true { body["auth_type"] = nil }
+        let configuration: ServerConfiguration
+        do throws(ServerBody.Problem) {
+            configuration = try ServerBody(creating: body).configuration
+        } catch {
+            return call.fail(.badRequest, error.message)
+        }
+        audit.done(call.exchange, by: call.principal, "server.discover", configuration.url)
+        io.spawn {
+            call.respond(HTTPResponse(json: await discovery.run(configuration, seconds: seconds)))
         }
     }
 

@@ -20,12 +20,19 @@ final class Access {
         case notReady
         /// Too many wrong credentials from there.
         case slowedDown(Duration)
+        /// A web token names a key that is not known: read the keys and ask again.
+        case keysNeeded
     }
 
     struct Settings {
         var adminToken: SecretHash
         var ownUser: UInt32
         var proxies = TrustedProxies([])
+        /// The URL by which clients know us; nil: whatever they use.
+        var resource: String?
+        var authorizationServers: [String] = []
+        /// Scopes that a web token needs for MCP.
+        var scopes: [String] = []
     }
 
     private let io: any IO
@@ -37,15 +44,19 @@ final class Access {
     let rates: RequestRates
     let costs: DailyCosts
     let audit: Audit
+    let webTokens: WebTokens
+    /// Seconds at which web tokens of the last time end.
+    private var expiries: Set<Int64> = []
     private var failures: FailureThrottle<String>
     /// When each token was used last, until the keeper has written it down.
     private var usedTokens: [Int: Int64] = [:]
     /// Called after every change of who may do what. Whoever keeps a principal asks `current`.
     var observers: [() -> Void] = []
 
-    init(io: any IO, settings: Settings, audit: Audit, log: Log) {
+    init(io: any IO, settings: Settings, webTokens: WebTokens, audit: Audit, log: Log) {
         self.io = io
         self.settings = settings
+        self.webTokens = webTokens
         self.audit = audit
         self.log = log
         rates = RequestRates(io: io)
@@ -84,6 +95,9 @@ final class Access {
         if let token = Self.bearerToken(exchange.request) {
             return try principal(token: token, exchange)
         }
+        if let secret = Logins.secret(exchange.request) {
+            return try principal(session: secret, exchange)
+        }
         if let principal = local(exchange) { return principal }
         throw .missing
     }
@@ -95,22 +109,56 @@ final class Access {
         if hash == settings.adminToken {
             return Principal(id: "admin", name: "admin", role: .superAdmin)
         }
+        if webTokens.isConfigured, WebToken.isShaped(token) {
+            return try principal(webToken: token, exchange)
+        }
         guard let entry = snapshot.token(hash), entry.isValid(at: now) else {
             // Without the tables nobody can say that a token is wrong.
             if !isLoaded { throw .notReady }
-            throw refuse(snapshot.token(hash) == nil ? "not ours" : "expired", place, exchange)
+            let isKnown = snapshot.token(hash) != nil
+            throw refuse(
+                isKnown ? "a token that has expired" : "a token that is not ours", exchange)
         }
         usedTokens[entry.id] = now
         return try admitted(entry.person, .token(entry.id))
     }
 
     /// Slows down whoever guesses.
-    private func refuse(_ why: String, _ place: String, _ exchange: HTTPExchange) -> Denial {
-        failures.failed(place, at: io.now)
-        audit.denied(
-            exchange, who: "unknown", action: "authenticate",
-            reason: "a token that is \(why)")
+    func refuse(_ why: String, _ exchange: HTTPExchange) -> Denial {
+        failures.failed(Self.place(exchange), at: io.now)
+        audit.denied(exchange, who: "unknown", action: "authenticate", reason: why)
         return .invalid("The token is not valid.")
+    }
+
+    /// A person who has logged in. What changes something needs the page's own token besides the
+    /// cookie, which browsers send for other sites too.
+    private func principal(session secret: String, _ exchange: HTTPExchange) throws(Denial)
+        -> Principal
+    {
+        guard let entry = snapshot.session(SecretHash(of: secret)), entry.isValid(at: now) else {
+            if !isLoaded { throw .notReady }
+            throw .invalid("The session has ended; log in again.")
+        }
+        switch exchange.request.method {
+        case .get, .head: break
+        default:
+            let given = exchange.request.header("X-CSRF-Token") ?? ""
+            let wanted = Logins.csrfToken(secret)
+            guard Digest.areEqual(Array(given.utf8), Array(wanted.utf8)) else {
+                throw .forbidden("X-CSRF-Token is missing or wrong; /api/v1/auth/me tells it.")
+            }
+        }
+        return try admitted(entry.person, .session(entry.id))
+    }
+
+    /// Remembers when a web token ends, so that what it opened ends with it.
+    func note(expiry: Int64) { expiries.insert(expiry / 1_000_000 + 1) }
+
+    /// The next moment at which somebody's credential ends, in microseconds since 1970 UTC.
+    func nextExpiry() -> Int64 {
+        expiries = expiries.filter { $0 * 1_000_000 > now }
+        return min(
+            snapshot.nextExpiry(after: now), (expiries.min() ?? .max / 1_000_000) * 1_000_000)
     }
 
     private func admitted(
@@ -163,6 +211,7 @@ final class Access {
     /// The principal as access is now; nil when its credential is gone, expired, or its owner is no
     /// longer active.
     func current(_ principal: Principal) -> Principal? {
+        guard principal.expiresAt > now else { return nil }
         switch principal.credential {
         case .none, .administratorToken, .unixUser: return principal
         case .token(let id): return living(snapshot.token(id: id), principal)
@@ -172,11 +221,14 @@ final class Access {
                 return snapshot.permission(ofRole: principal.role.rawValue).map {
                     Principal(
                         id: principal.id, name: principal.name, role: principal.role,
-                        credential: principal.credential, permission: $0)
+                        credential: principal.credential, permission: $0,
+                        missingScopes: principal.missingScopes, expiresAt: principal.expiresAt)
                 }
             }
             guard let person = snapshot.person(id), person.user.isActive else { return nil }
-            return person.principal(principal.credential)
+            return person.principal(
+                principal.credential, missingScopes: principal.missingScopes,
+                expiresAt: principal.expiresAt)
         }
     }
 

@@ -32,6 +32,7 @@ final class AccessKeeper {
     /// reading.
     func begin() async {
         if store.isReady { await refresh() }
+        await access.webTokens.readKeys()
         io.spawn { await self.run() }
     }
 
@@ -65,7 +66,8 @@ final class AccessKeeper {
         while !isStopped {
             if isDirty || io.now - lastRead >= Self.pollTime { await refresh() }
             if expiry <= access.now { access.announce() }
-            expiry = access.snapshot.nextExpiry(after: access.now)
+            expiry = access.nextExpiry()
+            if access.webTokens.isDue { await access.webTokens.readKeys() }
             await access.audit.flush(to: store)
             await wait()
         }

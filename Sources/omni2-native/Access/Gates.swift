@@ -10,6 +10,8 @@ extension Access {
         case blocked(message: String)
         /// The role is not let into the service.
         case notGranted(Permission.Service)
+        /// The OAuth token was made for less.
+        case insufficientScope([String])
         /// `usage_check`.
         case tooManyRequests(RateStanding)
         case costExceeded(used: Double, limit: Double)
@@ -19,6 +21,8 @@ extension Access {
             switch self {
             case .blocked(let message): message
             case .notGranted(let service): "Your role has no access to \(service.rawValue)."
+            case .insufficientScope(let scopes):
+                "The token lacks the scope \(scopes.joined(separator: " "))."
             case .tooManyRequests(let standing):
                 "As many requests as allowed in an hour (\(standing.limit)); try again in "
                     + "\(standing.retryAfterSeconds) s."
@@ -29,7 +33,7 @@ extension Access {
 
         var status: HTTPStatus {
             switch self {
-            case .blocked, .notGranted: .forbidden
+            case .blocked, .notGranted, .insufficientScope: .forbidden
             case .tooManyRequests, .costExceeded: .tooManyRequests
             }
         }
@@ -55,7 +59,11 @@ extension Access {
             return .blocked(
                 message: block.message ?? "Access to \(service.rawValue) has been blocked.")
         }
-        return principal.permission.services.contains(service) ? nil : .notGranted(service)
+        guard principal.permission.services.contains(service) else { return .notGranted(service) }
+        if service == .mcp, !principal.missingScopes.isEmpty {
+            return .insufficientScope(principal.missingScopes)
+        }
+        return nil
     }
 
     /// Counts one request that does work (a tool call, a prompt, a question); nil: it may.

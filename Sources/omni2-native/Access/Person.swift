@@ -16,11 +16,14 @@ final class Person {
     /// What limits and personal results of the cache are kept by.
     var principalID: String { "user:\(user.id)" }
 
-    func principal(_ credential: Principal.Credential) -> Principal {
+    func principal(
+        _ credential: Principal.Credential, missingScopes: [String] = [], expiresAt: Int64 = .max
+    ) -> Principal {
         Principal(
             id: principalID, name: user.username,
             role: user.role.map { Principal.Role(rawValue: $0) } ?? .none, userID: user.id,
-            credential: credential, permission: permission)
+            credential: credential, permission: permission, missingScopes: missingScopes,
+            expiresAt: expiresAt)
     }
 
     /// The block that stands for one service, if any. A block without services stands for all.

@@ -15,6 +15,11 @@ struct Principal: Sendable {
     /// What was shown: sessions are bound to it.
     let credential: Credential
     let permission: Permission
+    /// OAuth scopes that MCP needs and the token lacks.
+    let missingScopes: [String]
+    /// When the credential itself ends, in microseconds since 1970 UTC; for web tokens, of which no
+    /// table knows.
+    let expiresAt: Int64
 
     /// The name of a row of `roles`.
     struct Role: RawRepresentable, Hashable, Sendable {
@@ -53,7 +58,7 @@ struct Principal: Sendable {
 
     init(
         id: String, name: String, role: Role, userID: Int? = nil, credential: Credential,
-        permission: Permission
+        permission: Permission, missingScopes: [String] = [], expiresAt: Int64 = .max
     ) {
         self.id = id
         self.name = name
@@ -61,6 +66,8 @@ struct Principal: Sendable {
         self.userID = userID
         self.credential = credential
         self.permission = permission
+        self.missingScopes = missingScopes
+        self.expiresAt = expiresAt
     }
 
     /// The operator, or nobody.

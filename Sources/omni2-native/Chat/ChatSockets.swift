@@ -35,7 +35,7 @@ final class ChatSockets: WebSocketApplication {
         }
         func refused(_ refusal: Access.Refusal) {
             switch refusal {
-            case .blocked, .notGranted: blocked(refusal.message)
+            case .blocked, .notGranted, .insufficientScope: blocked(refusal.message)
             case .tooManyRequests, .costExceeded:
                 token(refusal.message)
                 done([:])

@@ -54,7 +54,7 @@ final class FlowGates {
         let gate: CheckpointKind =
             switch refusal {
             case .blocked: .blockCheck
-            case .notGranted: .permissionCheck
+            case .notGranted, .insufficientScope: .permissionCheck
             case .tooManyRequests, .costExceeded: .usageCheck
             }
         stopped(

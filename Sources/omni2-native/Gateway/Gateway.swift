@@ -35,7 +35,7 @@ final class Gateway {
 
     init(
         io: any IO, settings: Settings, sessions: GatewaySessions, cache: Cache,
-        coordinator: Coordinator, access: Access, log: Log
+        coordinator: Coordinator, access: Access, slots: CallSlots, log: Log
     ) {
         self.io = io
         self.settings = settings
@@ -44,7 +44,8 @@ final class Gateway {
         self.cache = cache
         self.access = access
         self.log = log
-        caller = ToolCaller(io: io, cache: cache, coordinator: coordinator, log: log)
+        caller = ToolCaller(
+            io: io, cache: cache, coordinator: coordinator, slots: slots, log: log)
         coordinator.observers.append { [unowned self] in self.serverChanged($0) }
         access.observers.append { [unowned self] in self.accessChanged() }
     }

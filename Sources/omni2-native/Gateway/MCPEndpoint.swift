@@ -135,6 +135,7 @@ final class MCPEndpoint {
         let session: GatewaySession
         if isInitialize, call.request.header(Self.sessionHeader) == nil {
             session = gateway.sessions.open(for: call.principal)
+            session.view = gateway.view(call.principal)
         } else if let found = self.session(call) {
             session = found
         } else {

@@ -16,6 +16,7 @@ final class ToolCaller {
     private let io: any IO
     private let cache: Cache
     private let coordinator: Coordinator
+    private let slots: CallSlots
     private let log: Log
     private var rules: [Int: (epoch: String, rules: CacheRules)] = [:]
     private var inFlight: [CacheKey: Promise<ToolOutcome>] = [:]
@@ -23,10 +24,11 @@ final class ToolCaller {
     /// What other hosts know; nil on a host alone.
     var secondLevel: SecondLevelCache?
 
-    init(io: any IO, cache: Cache, coordinator: Coordinator, log: Log) {
+    init(io: any IO, cache: Cache, coordinator: Coordinator, slots: CallSlots, log: Log) {
         self.io = io
         self.cache = cache
         self.coordinator = coordinator
+        self.slots = slots
         self.log = log
     }
 
@@ -159,6 +161,17 @@ final class ToolCaller {
     private func ask(
         _ call: ToolCall, until deadline: MonotonicTime, _ cancellation: UpstreamCancellation?
     ) async -> ToolOutcome {
+        let place: CallSlots.Pass
+        do throws(CallSlots.Refusal) {
+            place = try await slots.enter(
+                principal: call.principal.id, server: call.server.id, until: deadline)
+        } catch {
+            return .failed(
+                error == .full
+                    ? "too many calls wait already; try again later"
+                    : "timed out: \(call.tool) waited for its turn")
+        }
+        defer { slots.leave(place) }
         let breaker = coordinator.breaker
         let pass: CircuitBreaker.Pass
         switch breaker.admit(call.server.id) {

@@ -14,6 +14,8 @@ extension Configuration {
         var callsPerServerMax: Int
         var sessionsMax: Int
         var sessionIdleTimeout: Duration
+        /// Whether *discover* may try addresses that are not of the public internet.
+        var mayDiscoverPrivate: Bool
 
         init(_ read: inout ConfigurationReader) {
             read.begin("MCP")
@@ -50,6 +52,9 @@ extension Configuration {
             sessionIdleTimeout = read.span(
                 "SessionIdleSec", .seconds(1800), in: .seconds(1)...ConfigurationText.infinity,
                 "An MCP session that is not used for so long ends.", .live)
+            mayDiscoverPrivate = read.truth(
+                "DiscoverPrivate", false,
+                "Let administrators try servers on private addresses before they register them.")
         }
     }
 

@@ -74,7 +74,7 @@ final class House {
         api = build.api(access)
         door = build.door(api, hub, journal)
         for listener in listeners { door.listen(listener) }
-        addRoutes(build)
+        try addRoutes(build)
         wire()
     }
 
@@ -354,7 +354,7 @@ final class House {
         }
     }
 
-    private func addRoutes(_ build: HouseBuilder) {
+    private func addRoutes(_ build: HouseBuilder) throws(StartError) {
         let apiLog = build.log(.api)
         let health = HealthRoutes(
             readiness: readiness, now: { [clock] in clock.now }, startedAt: clock.now,
@@ -363,7 +363,8 @@ final class House {
             })
         let audit = access.audit
         let servers = ServerRoutes(
-            io: io, store: store, coordinator: coordinator, audit: audit, log: apiLog)
+            io: io, store: store, coordinator: coordinator, audit: audit,
+            discovery: try build.discovery(), log: apiLog)
         let tools = ToolRoutes(
             io: io, store: store, coordinator: coordinator, gateway: gateway, access: access,
             log: apiLog)
@@ -379,7 +380,15 @@ final class House {
             blocked: { [unowned cluster] in cluster.blocks.announce($0) })
         let monitoring = MonitoringRoutes(
             io: io, store: store, tracker: flows, log: build.log(.flowTracker))
+        let logins = Logins(
+            io: io, access: access, store: store, keeper: accessKeeper, log: build.log(.access))
+        logins.loggedIn = { [unowned cluster] person in cluster.bus.publish(.login(person)) }
         api.add { router in
+            AuthRoutes(context: people, logins: logins).add(to: &router)
+            ResourceMetadata(access: access).add(to: &router)
+            OpenAPIRoutes(routes: { [unowned api] in api.routes }).add(to: &router)
+            OverviewRoutes(context: people, coordinator: coordinator, gateway: gateway)
+                .add(to: &router)
             UserRoutes(context: people).add(to: &router)
             BlockRoutes(context: people).add(to: &router)
             RoleRoutes(context: people).add(to: &router)

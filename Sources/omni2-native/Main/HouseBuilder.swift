@@ -228,7 +228,7 @@ struct HouseBuilder {
             io: io, countMax: limits.sessionsMax, idleTime: configuration.mcp.sessionIdleTimeout)
         return Gateway(
             io: io, settings: settings, sessions: sessions, cache: cache, coordinator: coordinator,
-            access: access, log: log(.gateway))
+            access: access, slots: callSlots(), log: log(.gateway))
     }
 
     func chat(
@@ -289,7 +289,7 @@ struct HouseBuilder {
 
     func api(_ access: Access) -> API {
         API(
-            access: access, hosts: HostPolicy(names: configuration.http.allowedHosts),
+            io: io, access: access, hosts: HostPolicy(names: configuration.http.allowedHosts),
             origins: OriginPolicy(origins: configuration.http.allowedOrigins), log: log(.api))
     }
 
@@ -307,11 +307,47 @@ struct HouseBuilder {
             // Once, and only to a person: the journal never sees it.
             if Console.isTerminal { Console.error("administrator token: \(fresh)\n") }
         }
+        let section = configuration.access
         let settings = Access.Settings(
             adminToken: SecretHash(bytes: token.hash), ownUser: Process.user,
-            proxies: TrustedProxies(configuration.access.trustedProxies))
+            proxies: TrustedProxies(section.trustedProxies), resource: section.resource,
+            authorizationServers: section.authorizationServers, scopes: section.scopes)
         return Access(
-            io: io, settings: settings, audit: Audit(io: io, log: log(.access)), log: log(.access))
+            io: io, settings: settings, webTokens: try webTokens(),
+            audit: Audit(io: io, log: log(.access)), log: log(.access))
+    }
+
+    private func webTokens() throws(StartError) -> WebTokens {
+        let section = configuration.access
+        let settings = WebTokens.Settings(
+            secret: section.jwtSecret.map { Array($0.revealed.utf8) }, keySet: section.jwks,
+            issuers: section.issuers, audiences: section.audiences, roleClaim: section.roleClaim)
+        return WebTokens(io: io, http: try httpClient(), settings: settings, log: log(.access))
+    }
+
+    private func httpClient(publicOnly: Bool = false) throws(StartError) -> HTTPClient {
+        var settings = HTTPClient.Settings()
+        settings.reachesPublicOnly = publicOnly
+        settings.transfersMax = 64
+        do throws(SystemError) {
+            return try HTTPClient(io: io, settings: settings)
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    func discovery() throws(StartError) -> Discovery {
+        Discovery(
+            io: io, http: try httpClient(publicOnly: !configuration.mcp.mayDiscoverPrivate),
+            deadlines: upstreamDeadlines, log: log(.gateway))
+    }
+
+    func callSlots() -> CallSlots {
+        var settings = CallSlots.Settings()
+        settings.perServerMax = configuration.mcp.callsPerServerMax
+        settings.perPrincipalMax = configuration.access.callsPerPrincipalMax
+        settings.waitingMax = configuration.access.callsWaitingMax
+        return CallSlots(io: io, settings: settings)
     }
 
     func door(_ api: API, _ hub: WebSocketHub, _ journal: Journal) -> Door {
