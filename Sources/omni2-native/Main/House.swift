@@ -404,7 +404,9 @@ final class House {
             monitoring.add(to: &router)
             ChatRoutes(chat: chat, sockets: chatSockets, webSockets: build.webSockets)
                 .add(to: &router)
-            router.on(.get, "/api/v1/cluster", .viewer) { [unowned self] call in
+            router.on(
+                .get, "/api/v1/cluster", .viewer, "Shows what this host does with others".described
+            ) { [unowned self] call in
                 var report = self.cluster.report
                 report["is_leader"] = .bool(self.store.database.isLeader)
                 call.respond(HTTPResponse(json: report))

@@ -20,7 +20,9 @@ struct FlowTests {
         #expect(seen.count == 1000)
     }
 
-    @Test(arguments: ["", "x", "00000000-0000-4000-8000-00000000000", "00000000x0000-4000-8000-000000000000"])
+    @Test(arguments: [
+        "", "x", "00000000-0000-4000-8000-00000000000", "00000000x0000-4000-8000-000000000000",
+    ])
     func whatIsNoUUIDIsNone(_ text: String) { #expect(FlowID(text) == nil) }
 
     @Test func rowsComeBackFromDiskAsTheyWere() throws {
