@@ -153,8 +153,9 @@ final class EventStreamSink: ChatSink {
 
     private func send(_ name: StaticString, _ data: JSONValue) {
         open()
-        var writer = ByteWriter(capacity: 128)
-        data.bytes.withRawSpan { EventStreamWriter.event($0, event: name, into: &writer) }
+        let bytes = data.bytes
+        var writer = ByteWriter(capacity: bytes.count + 64)
+        bytes.withRawSpan { EventStreamWriter.event($0, event: name, into: &writer) }
         exchange.stream(writer.array())
         if exchange.pendingBytes > Self.pendingBytesMax { overrun() }
     }
