@@ -274,4 +274,4 @@ def test_an_order_given_during_an_outage_is_written_afterwards(recording, postgr
     assert [user["user_id"] for user in one.get(f"{MONITORING}/list").json()["monitored_users"]] == [7]
     postgres.start()
     eventually(lambda: postgres.rows("SELECT config_key FROM omni2.omni2_config "
-                                     "WHERE config_key LIKE 'monitor_user_%'") == [("monitor_user_7",)], 20)
+                                     "WHERE starts_with(config_key, 'monitor_user_')") == [("monitor_user_7",)], 20)

@@ -297,7 +297,8 @@ final class House {
         database.leadershipChanged = { isLeader in
             clusterLog.notice(
                 isLeader
-                    ? "this host does the health checks" : "another host does the health checks")
+                    ? "this host does the health checks"
+                    : "this host leaves the health checks to others")
         }
         hub.crossing = { [unowned cluster] in cluster.bus.forward($0) }
         cache.invalidated = { [unowned cluster] server, tool, reason in
