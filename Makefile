@@ -6,7 +6,7 @@
 #   make deb       Debian packages in dist/
 #   make install   binaries, units, manual and the cache's C library below $(DESTDIR)
 #   make conformance   Autobahn's client, every case of every section
-#   make bench     all benchmarks; bench-fanout and bench-cache are its parts
+#   make bench     all benchmarks; bench-fanout, bench-cache and bench-flow are its parts
 #   make lint      formatting, as the tests check it
 
 SWIFT ?= swift
@@ -21,7 +21,8 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath \
 
 export SWIFT
 
-.PHONY: build build-programs run test check conformance lint deb install setup bench bench-fanout bench-cache
+.PHONY: build build-programs run test check conformance lint deb install setup bench bench-fanout \
+	bench-cache bench-flow
 
 build: setup
 	$(SWIFT) build $(RELEASE)
@@ -50,7 +51,7 @@ conformance: build
 	@Tests/conformance/run --install
 	@Tests/conformance/run
 
-bench: bench-cache bench-fanout
+bench: bench-cache bench-fanout bench-flow
 
 # Results from shared memory, beside LMDB, memcached, Redis and others.
 bench-cache: build
@@ -61,6 +62,11 @@ bench-cache: build
 bench-fanout: build
 	@tools/setup bench
 	@bench/fanout/run $(BENCH)
+
+# What tracking adds to a request, with PostgreSQL and Redis configured.
+bench-flow: build
+	@tools/setup test
+	@bench/flow/run $(BENCH)
 
 lint:
 	$(SWIFT) format lint --strict -r Sources Tests Package.swift

@@ -1,10 +1,14 @@
 """Several hosts with one PostgreSQL and one Redis, and what Redis shows of one host alone."""
 import asyncio
+import os
 import time
 
 import pytest
 
-from omni.daemon import IMPATIENT
+from omni.daemon import IMPATIENT, Daemon
+from omni.databases import Postgres, Redis
+from omni.namespaces import Namespaces
+from omni.servers import HTTPServer
 from omni.waiting import eventually, eventually_async
 
 MONITORING = "/api/v1/monitoring"
@@ -20,8 +24,52 @@ def with_redis(daemon, redis, counting):
 
 
 @pytest.fixture
-def pair(daemon, postgres, redis, counting):
+def network(tmp_path, request):
+    """Where two hosts live: each in a network namespace of its own where we may make one, else both
+    on loopback. Yields their neighbours and how to start each of them."""
+    if os.geteuid() != 0:
+        yield (request.getfixturevalue("postgres"), request.getfixturevalue("redis"),
+               request.getfixturevalue("counting"), lambda: ([], "127.0.0.1"))
+        return
+    namespaces = Namespaces()
+    neighbours = []
+    try:
+        postgres, redis = Postgres(namespaces.address), Redis(tmp_path, namespaces.address)
+        neighbours += [postgres.remove, redis.stop]
+        postgres.start()
+        redis.start()
+        server = HTTPServer(tmp_path, address=namespaces.address)
+        neighbours.append(lambda: server.is_running and server.kill())
+        yield postgres, redis, server, namespaces.make
+    finally:
+        for end in neighbours:
+            end()
+        namespaces.remove()
+
+
+@pytest.fixture
+def pair(network, tmp_path):
     """Two hosts that share everything but their address. The first one leads."""
+    postgres, redis, counting, place = network
+    daemons = []
+
+    def daemon(configuration: dict, servers: dict | None = None) -> Daemon:
+        words, address = place()
+        directory = tmp_path / f"host{len(daemons)}"
+        directory.mkdir()
+        one = Daemon(directory, configuration, servers, address=address)
+        daemons.append(one)
+        return one.start(starter=(words, {}))
+
+    try:
+        yield two(daemon, postgres, redis, counting)
+    finally:
+        for one in daemons:
+            if one.child:
+                one.kill()
+
+
+def two(daemon, postgres, redis, counting):
     configuration = {"Database": {"URL": postgres.url}, "Redis": {"URL": redis.url},
                      "Coordinator": {**IMPATIENT["Coordinator"]},
                      "CircuitBreaker": {**IMPATIENT["CircuitBreaker"]}}
@@ -134,16 +182,16 @@ def test_a_redis_that_hangs_costs_a_moment_once(with_redis, redis):
 
 # Several hosts
 
-async def test_a_status_change_reaches_the_other_hosts_subscribers_once(pair, counting):
+async def test_a_status_change_reaches_the_other_hosts_subscribers_once(pair, network):
     first, second = pair
     async with first.events() as here, second.events() as there:
         for events in (here, there):
             await events.subscribe("mcp_status_change")
-        counting.kill()
+        network[2].kill()
         for events in (here, there):
             await events.event("mcp_status_change", 15, lambda event: event["data"]["new_status"] in (
                 "disconnected", "circuit_open"))
-        counting.start()
+        network[2].start()
         for events in (here, there):
             await events.event("mcp_status_change", 20, lambda event: event["data"]["new_status"] == "healthy")
         await asyncio.sleep(1)  # what would come twice has come by now
@@ -165,32 +213,32 @@ async def test_events_of_operators_cross_once(pair):
         assert [event["data"]["n"] for event in here.of_type("note")] == list(range(20))
 
 
-def test_another_host_takes_over_from_a_leader_that_was_killed(pair, postgres):
+def test_another_host_takes_over_from_a_leader_that_was_killed(pair, network):
     first, second = pair
     first.kill()
     begin = time.monotonic()
     eventually(lambda: cluster(second)["is_leader"], 10)
     checked = "SELECT max(last_health_check) FROM omni2.mcp_servers"
-    before = postgres.rows(checked)
-    eventually(lambda: postgres.rows(checked) != before, 10 - (time.monotonic() - begin))
+    before = network[0].rows(checked)
+    eventually(lambda: network[0].rows(checked) != before, 10 - (time.monotonic() - begin))
 
 
-def test_only_one_host_checks(pair, counting):
+def test_only_one_host_checks(pair, network):
     first, second = pair
-    pings = len(counting.requests("ping"))
+    pings = len(network[2].requests("ping"))
     begin = time.monotonic()
-    eventually(lambda: len(counting.requests("ping")) >= pings + 8, 10)
+    eventually(lambda: len(network[2].requests("ping")) >= pings + 8, 10)
     rate = 8 / (time.monotonic() - begin)
     assert rate < 6, "two hosts check"  # one check each 250 ms
 
 
-def test_a_result_of_one_host_is_a_hit_on_the_other(pair, counting):
+def test_a_result_of_one_host_is_a_hit_on_the_other(pair, network):
     first, second = pair
     first.call("counting", "count", {"key": "a"})
     eventually(lambda: cluster(first)["cache_stored"] == 1)
     answer = second.call("counting", "count", {"key": "a"}).json()
     assert answer["cache"]["hit"] and 0 < answer["cache"]["expires_in_ms"] <= 300_000
-    assert counting.calls("count") == 1
+    assert network[2].calls("count") == 1
     lookups = [event["result"] for event in newest_flow(second)["events"]
                if event["event_type"] == "cache_lookup"]
     assert lookups == ["remote"]
@@ -202,7 +250,7 @@ def test_a_result_of_one_host_is_a_hit_on_the_other(pair, counting):
 
     eventually(is_forgotten, 1, "the other host forgets too")
     assert "hit" not in (second.call("counting", "count", {"key": "a"}).json().get("cache") or {})
-    assert counting.calls("count") == 2
+    assert network[2].calls("count") == 2
 
 
 def test_watching_is_shared_and_flows_cross(pair):
@@ -222,16 +270,16 @@ async def test_a_flow_is_watched_on_another_host(pair):
         assert len(kinds) == 8 and kinds[0] == "auth_check" and kinds[-1] == "tool_call"
 
 
-def test_both_hosts_serve_when_everything_behind_them_goes(pair, postgres, redis):
-    redis.kill()
-    postgres.stop()
+def test_both_hosts_serve_when_everything_behind_them_goes(pair, network):
+    network[1].kill()
+    network[0].stop()
     for one in pair:
         for number in range(5):
             assert one.call("counting", "count", {"key": f"{one.port}{number}"}).json()["success"]
-    postgres.start()
-    redis.start()
+    network[0].start()
+    network[1].start()
     for one in pair:
         eventually(lambda: cluster(one)["redis"], 15)
         eventually(lambda: one.get("/health/ready", token=None).status_code == 200, 20)
     eventually(lambda: [cluster(one)["is_leader"] for one in pair].count(True) == 1, 15)
-    eventually(lambda: postgres.rows("SELECT count(*) FROM omni2.interaction_flows") == [(10,)], 15)
+    eventually(lambda: network[0].rows("SELECT count(*) FROM omni2.interaction_flows") == [(10,)], 15)

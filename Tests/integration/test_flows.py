@@ -264,3 +264,14 @@ def test_no_flow_is_lost_or_doubled_when_the_database_dies_under_load(recording,
     assert not failed and len(done) > rate * (before + away + after) * 0.7
     eventually(lambda: postgres.rows("SELECT count(*), count(DISTINCT session_id) "
                                      "FROM omni2.interaction_flows") == [(len(done), len(done))], 20)
+
+
+def test_an_order_given_during_an_outage_is_written_afterwards(recording, postgres):
+    one = recording({"Database": {"URL": postgres.url}})
+    postgres.stop()
+    answer = one.post(f"{MONITORING}/enable/7").json()
+    assert answer["status"] == "enabled" and not answer["persisted"]
+    assert [user["user_id"] for user in one.get(f"{MONITORING}/list").json()["monitored_users"]] == [7]
+    postgres.start()
+    eventually(lambda: postgres.rows("SELECT config_key FROM omni2.omni2_config "
+                                     "WHERE starts_with(config_key, 'monitor_user_')") == [("monitor_user_7",)], 20)

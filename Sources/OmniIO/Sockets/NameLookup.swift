@@ -1,3 +1,4 @@
+internal import CShims.Linux
 internal import Glibc
 
 /// Host names to addresses. Blocks: for the offload thread.

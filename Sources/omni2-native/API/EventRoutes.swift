@@ -19,7 +19,10 @@ struct EventRoutes {
             let echo = EchoApplication()
             router.on(.get, "/ws/echo", .open) { upgrade($0, to: echo, address: nil) }
         }
-        router.on(.get, "/api/v1/ws/flows/{user_id}", .authenticated) { watch($0) }
+        router.on(
+            .get, "/api/v1/ws/flows/{user_id}", .authenticated,
+            "Upgrades to a WebSocket with one user's flows as they happen".described
+        ) { watch($0) }
         router.on(.get, "/api/v1/events/stream", .viewer) { stream($0) }
         router.on(.post, "/api/v1/events/publish") { publish($0) }
         router.on(.get, "/api/v1/events/metadata", .viewer) { call in

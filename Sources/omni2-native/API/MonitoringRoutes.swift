@@ -15,20 +15,35 @@ struct MonitoringRoutes {
 
     func add(to router: inout Router) {
         let base = "/api/v1/monitoring"
-        router.on(.post, "\(base)/enable") { enable($0) }
-        router.on(.post, "\(base)/enable/{user_id}") { enable($0) }
-        router.on(.post, "\(base)/disable") { disable($0) }
-        router.on(.post, "\(base)/disable/{user_id}") { disable($0) }
-        router.on(.get, "\(base)/list") { list($0) }
-        router.on(.get, "\(base)/users") { users($0) }
-        router.on(.get, "\(base)/flows/{user_id}", .authenticated) { history($0, sessions: false) }
-        router.on(.get, "\(base)/flows/user/{user_id}/sessions", .authenticated) {
-            history($0, sessions: true)
+        let enabling = "Shows the flows of users live, for ttl_hours (24)".described
+        let disabling = "Shows the flows of users live no longer".described
+        for form in ["", "/{user_id}"] {
+            router.on(.post, "\(base)/enable\(form)", .administrator, enabling) { enable($0) }
+            router.on(.post, "\(base)/disable\(form)", .administrator, disabling) { disable($0) }
         }
-        router.on(.get, "\(base)/flows/session/{session_id}", .authenticated) { session($0) }
-        router.on(.get, "\(base)/flows/session/{session_id}/export", .authenticated) {
-            export($0)
-        }
+        router.on(
+            .get, "\(base)/list", .administrator, "Lists the users who are watched".described
+        ) { list($0) }
+        router.on(
+            .get, "\(base)/users", .administrator, "Lists all users".described
+        ) { users($0) }
+        let filters = "limit, source, checkpoint, and from and to in seconds since 1970."
+        router.on(
+            .get, "\(base)/flows/{user_id}", .authenticated,
+            "Lists a user's flows, newest first".described.explained(filters)
+        ) { history($0, sessions: false) }
+        router.on(
+            .get, "\(base)/flows/user/{user_id}/sessions", .authenticated,
+            "Lists a user's flows as sessions, newest first".described.explained(filters)
+        ) { history($0, sessions: true) }
+        router.on(
+            .get, "\(base)/flows/session/{session_id}", .authenticated,
+            "Shows one flow with its tree".described
+        ) { session($0) }
+        router.on(
+            .get, "\(base)/flows/session/{session_id}/export", .authenticated,
+            "Gives one flow as a file".described
+        ) { export($0) }
     }
 
     // MARK: Who is watched

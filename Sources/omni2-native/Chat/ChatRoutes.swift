@@ -9,10 +9,20 @@ struct ChatRoutes {
 
     func add(to router: inout Router) {
         for path in ["/api/v1/chat/ask/stream", "/api/v1/ask/stream"] {
-            router.on(.post, path, .authenticated) { stream($0) }
+            router.on(
+                .post, path, .authenticated,
+                "Answers a question as server-sent events: token, done, error".described
+                    .answering(type: "text/event-stream")
+            ) { stream($0) }
         }
-        router.on(.post, "/api/v1/chat/ask", .authenticated) { ask($0) }
-        router.on(.get, "/ws/chat", .authenticated) { join($0) }
+        router.on(
+            .post, "/api/v1/chat/ask", .authenticated, "Answers a question as one object".described
+        ) { ask($0) }
+        router.on(
+            .get, "/ws/chat", .authenticated,
+            "Upgrades to a WebSocket that answers questions".described
+                .answering(.switchingProtocols, nil)
+        ) { join($0) }
     }
 
     // MARK: Questions
@@ -46,6 +56,8 @@ struct ChatRoutes {
             let welcome = isLetIn ? await chat.welcome(call.principal) : nil
             guard let run = chat.begin(question, to: sink) else { return crowded(call) }
             call.exchange.abandoned = { [weak run] in run?.cancel("the client went away") }
+            // It may have gone while its greeting was looked up.
+            if !call.exchange.isOpen { run.cancel("the client went away") }
             sink.begin(welcome) { [weak run] in run?.cancel("the client does not read") }
         }
     }
@@ -141,8 +153,9 @@ final class EventStreamSink: ChatSink {
 
     private func send(_ name: StaticString, _ data: JSONValue) {
         open()
-        var writer = ByteWriter(capacity: 128)
-        data.bytes.withRawSpan { EventStreamWriter.event($0, event: name, into: &writer) }
+        let bytes = data.bytes
+        var writer = ByteWriter(capacity: bytes.count + 64)
+        bytes.withRawSpan { EventStreamWriter.event($0, event: name, into: &writer) }
         exchange.stream(writer.array())
         if exchange.pendingBytes > Self.pendingBytesMax { overrun() }
     }

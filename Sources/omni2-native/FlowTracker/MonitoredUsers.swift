@@ -11,6 +11,8 @@ final class MonitoredUsers {
     private let log: Log
     /// Microseconds since 1970 UTC.
     private var expiries: [Int: UInt64] = [:]
+    /// Orders that the rows do not know yet; a nil expiry ends the watching.
+    private var unwritten: [Int: UInt64?] = [:]
     private let alarm: Alarm
     private var isStopping = false
     /// Rows are read again so often: another host may have written them.
@@ -40,14 +42,32 @@ final class MonitoredUsers {
 
     /// Holds from now on, whether or not the store can be written; throws when it could not.
     func enable(_ users: [Int], until expiry: UInt64) async throws(StoreError) {
-        for user in users { expiries[user] = expiry }
-        for user in users { try await store.monitor(user, until: expiry) }
-        changed()
+        for user in users {
+            expiries[user] = expiry
+            unwritten[user] = .some(expiry)
+        }
+        try await write()
     }
 
     func disable(_ users: [Int]) async throws(StoreError) {
-        for user in users { expiries[user] = nil }
-        for user in users { try await store.stopMonitoring(user) }
+        for user in users {
+            expiries[user] = nil
+            unwritten[user] = .some(nil)
+        }
+        try await write()
+    }
+
+    /// An order that comes while an older one is being written stays for the next time.
+    private func write() async throws(StoreError) {
+        if unwritten.isEmpty { return }
+        for (user, expiry) in unwritten {
+            if let expiry {
+                try await store.monitor(user, until: expiry)
+            } else {
+                try await store.stopMonitoring(user)
+            }
+            if unwritten[user] == .some(expiry) { unwritten[user] = nil }
+        }
         changed()
     }
 
@@ -72,6 +92,7 @@ final class MonitoredUsers {
 
     private func read() async {
         do throws(StoreError) {
+            try await write()
             let rows = try await store.monitoredUsers()
             let now = io.wallMicroseconds
             expiries = Dictionary(

@@ -333,7 +333,8 @@ final class House {
         database.leadershipChanged = { isLeader in
             clusterLog.notice(
                 isLeader
-                    ? "this host does the health checks" : "another host does the health checks")
+                    ? "this host does the health checks"
+                    : "this host leaves the health checks to others")
         }
         hub.crossing = { [unowned cluster] in cluster.bus.forward($0) }
         cache.invalidated = { [unowned cluster] server, tool, reason in
@@ -416,7 +417,7 @@ final class House {
             blocked: { [unowned cluster] in cluster.blocks.announce($0) })
         let logins = Logins(
             io: io, access: access, store: store, keeper: accessKeeper, log: build.log(.access))
-        logins.loggedIn = { [unowned hub] person in hub.publish(.login(person)) }
+        logins.loggedIn = { [unowned cluster] person in cluster.bus.publish(.login(person)) }
         let monitoring = MonitoringRoutes(
             io: io, store: store, tracker: flows, log: build.log(.flowTracker))
         api.add { router in
@@ -440,7 +441,9 @@ final class House {
             monitoring.add(to: &router)
             ChatRoutes(chat: chat, sockets: chatSockets, webSockets: build.webSockets)
                 .add(to: &router)
-            router.on(.get, "/api/v1/cluster", .viewer) { [unowned self] call in
+            router.on(
+                .get, "/api/v1/cluster", .viewer, "Shows what this host does with others".described
+            ) { [unowned self] call in
                 var report = self.cluster.report
                 report["is_leader"] = .bool(self.store.database.isLeader)
                 call.respond(HTTPResponse(json: report))

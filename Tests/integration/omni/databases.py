@@ -26,7 +26,8 @@ def newest_binaries() -> Path:
 class Postgres:
     """A private cluster. It runs as the `postgres` user where we are root, which it refuses to be."""
 
-    def __init__(self):
+    def __init__(self, address: str = "127.0.0.1"):
+        self.address = address
         self.binaries = newest_binaries()
         self.directory = Path(tempfile.mkdtemp(prefix="omni2-postgres."))
         self.port = free_port()
@@ -43,18 +44,21 @@ class Postgres:
              "--pwfile", self.directory / "password", "--auth", "scram-sha-256", "--encoding", "UTF8",
              "--no-locale", "--no-sync"],
             check=True, capture_output=True, cwd="/", **self.identity)
+        if address != "127.0.0.1":
+            with (self.directory / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {address}/24 scram-sha-256\n")
 
     @property
     def url(self) -> str:
         return self.url_of("omni")
 
     def url_of(self, database: str) -> str:
-        return f"postgresql://omni:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://omni:{PASSWORD.replace(' ', '%20')}@{self.address}:{self.port}/{database}"
 
     def start(self) -> None:
         self.child = Child(
             [self.binaries / "postgres", "-D", self.directory / "data", "-p", self.port,
-             "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.directory}",
+             "-c", f"listen_addresses={self.address}", "-c", f"unix_socket_directories={self.directory}",
              "-c", "fsync=off", "-c", "max_connections=40", "-c", "shared_buffers=16MB"],
             self.directory.with_suffix(".log"), cwd="/", **self.identity)
         eventually(self.accepts, 30, "PostgreSQL accepts connections")
