@@ -164,10 +164,13 @@ static inline long long omni2_read_at(int descriptor, void *bytes, size_t count,
 }
 
 /* ends[0] is read, ends[1] written. */
-static inline int omni2_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0; }
+static inline int omni2_nonblocking_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0; }
 
 static inline int omni2_socket_option(int descriptor, int level, int option, int value) {
     return setsockopt(descriptor, level, option, &value, sizeof value) < 0 ? -errno : 0;
 }
+
+/* malloc_trim, which is glibc's own. */
+void omni2_trim_heap(void);
 
 #endif

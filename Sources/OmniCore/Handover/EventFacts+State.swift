@@ -19,6 +19,8 @@ extension EventFacts {
         state.put(healthStatus)
         state.put(userRole)
         state.put(actionType)
+        state.put(tool)
+        state.put(isAboutPeople)
         state.put(failureCycles) { $0.put(UInt64(bitPattern: Int64($1))) }
     }
 
@@ -39,13 +41,15 @@ extension EventFacts {
         let healthStatus = try state.text()
         let userRole = try state.text()
         let actionType = try state.text()
+        let tool = try state.text()
+        let isAboutPeople = try state.flag()
         let cycles = try state.optional { one throws(StateError) in try one.long() }
         self.init(
             type: type, audience: audience, mcpName: mcpName, severity: severity,
             oldStatus: oldStatus, newStatus: newStatus, state: stateText,
             healthStatus: healthStatus,
             failureCycles: cycles.map { Int(truncatingIfNeeded: $0) }, userRole: userRole,
-            actionType: actionType)
+            actionType: actionType, tool: tool, isAboutPeople: isAboutPeople)
     }
 }
 

@@ -80,6 +80,8 @@ public struct Readiness: OptionSet, Sendable {
     public let rawValue: UInt32
     public init(rawValue: UInt32) { self.rawValue = rawValue }
     public static let readable = Readiness(rawValue: 0x1)
+    /// POLLPRI: out-of-band data, or a trigger of a pressure file.
+    public static let urgent = Readiness(rawValue: 0x2)
     public static let writable = Readiness(rawValue: 0x4)
     public static let failed = Readiness(rawValue: 0x8)
     public static let hungUp = Readiness(rawValue: 0x10)

@@ -29,4 +29,6 @@ public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
 
     /// The same call may succeed in a moment.
     public var isTemporary: Bool { code == EAGAIN || code == ENOBUFS }
+    /// ENOENT: no file, no socket of that name.
+    public var isMissing: Bool { code == ENOENT }
 }

@@ -16,6 +16,8 @@ public enum Process {
 
     /// The processors that this process may run on, at least one.
     public static var processorCount: Int { max(1, Int(omni2_processor_count())) }
+    /// Free heap goes back to the kernel.
+    public static func trimHeap() { omni2_trim_heap() }
 
     public static var id: Int32 { getpid() }
     public static var user: UInt32 { geteuid() }

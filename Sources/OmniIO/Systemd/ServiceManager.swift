@@ -103,7 +103,7 @@ public final class ServiceManager {
         guard socket != nil else { return nil }
         var ends: [Int32] = [-1, -1]
         let status = unsafe ends.withUnsafeMutableBufferPointer {
-            unsafe omni2_pipe($0.baseAddress)
+            unsafe omni2_nonblocking_pipe($0.baseAddress)
         }
         if status < 0 { throw SystemError("pipe2", status) }
         defer { close(ends[1]) }

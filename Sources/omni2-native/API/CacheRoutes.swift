@@ -5,12 +5,13 @@ import OmniIO
 struct CacheRoutes {
     let cache: Cache
     let clock: WallClock
+    let audit: Audit
 
     /// Entries of one answer at most.
     private static let limitMax = 1000
 
     func add(to router: inout Router) {
-        router.on(.get, "/api/v1/cache/stats", .authenticated) { call in
+        router.on(.get, "/api/v1/cache/stats", .viewer) { call in
             call.respond(HTTPResponse(json: ["success": true, "data": cache.statistics.json]))
         }
         // Entries are what others asked and were told.
@@ -59,6 +60,7 @@ struct CacheRoutes {
         guard cache.remove(key, because: "ordered by \(call.principal.name)") else {
             return unknown(call)
         }
+        audit.done(call.exchange, by: call.principal, "cache.remove", key.description)
         call.respond(HTTPResponse(json: ["success": true, "removed": .string(key.description)]))
     }
 
@@ -99,6 +101,9 @@ struct CacheRoutes {
         case (nil, nil): count = cache.invalidateAll(because: reason)
         case (nil, _?): return toolWithoutServer(call)
         }
+        let target = [server, tool].compactMap { $0 }.joined(separator: "/")
+        audit.done(
+            call.exchange, by: call.principal, "cache.invalidate", target.isEmpty ? nil : target)
         call.respond(HTTPResponse(json: ["success": true, "invalidated": JSONValue(count)]))
     }
 

@@ -6,12 +6,13 @@ struct CircuitRoutes {
     let io: any IO
     let store: any Store
     let coordinator: Coordinator
+    let audit: Audit
     let log: Log
 
     func add(to router: inout Router) {
-        router.on(.get, "/api/v1/circuit-breaker/config", .authenticated) { configuration($0) }
+        router.on(.get, "/api/v1/circuit-breaker/config", .viewer) { configuration($0) }
         router.on(.put, "/api/v1/circuit-breaker/config") { configure($0) }
-        router.on(.get, "/api/v1/circuit-breaker/mcp/{id}/status", .authenticated) { status($0) }
+        router.on(.get, "/api/v1/circuit-breaker/mcp/{id}/status", .viewer) { status($0) }
         router.on(.post, "/api/v1/circuit-breaker/mcp/{id}/enable") { enable($0) }
         router.on(.post, "/api/v1/circuit-breaker/mcp/{id}/reset") { reset($0) }
     }
@@ -34,6 +35,7 @@ struct CircuitRoutes {
         io.spawn {
             do throws(StoreError) {
                 try await coordinator.configureCircuits(wanted)
+                audit.done(call.exchange, by: call.principal, "circuit.configure", nil)
                 configuration(call)
             } catch {
                 call.fail(error, log)
@@ -45,7 +47,9 @@ struct CircuitRoutes {
         guard let id = call.serverID() else { return }
         io.spawn {
             do throws(StoreError) {
-                guard let row = try await store.server(id: id) else { throw .notFound }
+                guard let row = try await store.server(id: id),
+                    call.principal.permission.items.maySee(server: row.name)
+                else { throw .notFound }
                 call.respond(HTTPResponse(json: status(of: row)))
             } catch {
                 call.fail(error, log)
@@ -85,6 +89,7 @@ struct CircuitRoutes {
         io.spawn {
             do throws(Coordinator.OrderError) {
                 try await coordinator.enable(id, resettingCounters: resets)
+                audit.done(call.exchange, by: call.principal, "circuit.enable", "\(id)")
                 call.respond(
                     HTTPResponse(json: ["success": true, "message": "The server is enabled."]))
             } catch {
@@ -108,6 +113,7 @@ struct CircuitRoutes {
             return call.fail(.notFound, "There is no active server with this id.")
         }
         coordinator.resetCircuit(of: server)
+        audit.done(call.exchange, by: call.principal, "circuit.reset", server.name)
         call.respond(
             HTTPResponse(json: [
                 "success": true, "message": .string("The circuit of \(server.name) is reset."),

@@ -6,11 +6,16 @@ struct ServerRoutes {
     let io: any IO
     let store: any Store
     let coordinator: Coordinator
+    let audit: Audit
+    let discovery: Discovery
     let log: Log
 
     func add(to router: inout Router) {
         router.on(.get, "/api/v1/mcp/servers") { list($0) }
         router.on(.post, "/api/v1/mcp/servers") { create($0) }
+        router.on(.post, "/api/v1/mcp/servers/discover", .administrator, Discovery.route) {
+            discover($0)
+        }
         router.on(.get, "/api/v1/mcp/servers/{id}") { show($0) }
         router.on(.put, "/api/v1/mcp/servers/{id}") { change($0) }
         router.on(.delete, "/api/v1/mcp/servers/{id}") { remove($0) }
@@ -38,8 +43,27 @@ struct ServerRoutes {
         }
         run(call) { () async throws(StoreError) in
             let row = try await store.insert(configuration)
-            note("server registered", row, call)
+            audit.done(call.exchange, by: call.principal, "server.create", row.name)
             call.respond(HTTPResponse(.created, json: Self.done("registered", row)))
+        }
+    }
+
+    private func discover(_ call: Router.Call) {
+        var body = call.body
+        body["name"] = "discovered"
+        let seconds = body["timeout_seconds"]?.int ?? 10
+        body["timeout_seconds"] = nil
+        if body["auth_config"]?.isNull == true { body["auth_config"] = nil }
+        if body["auth_type"]?.isNull == true { body["auth_type"] = nil }
+        let configuration: ServerConfiguration
+        do throws(ServerBody.Problem) {
+            configuration = try ServerBody(creating: body).configuration
+        } catch {
+            return call.fail(.badRequest, error.message)
+        }
+        audit.done(call.exchange, by: call.principal, "server.discover", configuration.url)
+        io.spawn {
+            call.respond(HTTPResponse(json: await discovery.run(configuration, seconds: seconds)))
         }
     }
 
@@ -64,7 +88,7 @@ struct ServerRoutes {
             }
             let changed = try await store.update(id: id, configuration)
             try await coordinator.registry.read()
-            note("server changed", changed, call)
+            audit.done(call.exchange, by: call.principal, "server.change", changed.name)
             call.respond(HTTPResponse(json: Self.done("changed", changed)))
         }
     }
@@ -75,7 +99,7 @@ struct ServerRoutes {
             guard let row = try await store.server(id: id) else { throw .notFound }
             try await store.delete(id: id)
             try await coordinator.registry.read()
-            note("server deleted", row, call)
+            audit.done(call.exchange, by: call.principal, "server.delete", row.name)
             call.respond(HTTPResponse(json: Self.done("deleted", row)))
         }
     }
@@ -124,15 +148,6 @@ struct ServerRoutes {
                 call.fail(error, log)
             }
         }
-    }
-
-    private func note(_ what: String, _ row: ServerRecord, _ call: Router.Call) {
-        log.notice(
-            "\(what)",
-            fields: [
-                "mcp": row.name, "user_id": call.principal.id,
-                "request_id": call.exchange.requestID,
-            ])
     }
 
     private static func done(_ what: String, _ row: ServerRecord) -> JSONValue {
@@ -225,9 +240,11 @@ extension Router.Call {
     }
 
     /// What a failed statement means for the caller.
-    func fail(_ error: StoreError, _ log: Log) {
+    func fail(
+        _ error: StoreError, _ log: Log, absent: String = "There is no server with this id."
+    ) {
         switch error {
-        case .notFound: fail(.notFound, "There is no server with this id.")
+        case .notFound: fail(.notFound, absent)
         case .conflict(let what): fail(.conflict, "There is one already: \(what).")
         case .unavailable(let why):
             fail(

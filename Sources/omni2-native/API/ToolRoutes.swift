@@ -7,11 +7,12 @@ struct ToolRoutes {
     let store: any Store
     let coordinator: Coordinator
     let gateway: Gateway
+    let access: Access
     let log: Log
 
     func add(to router: inout Router) {
-        router.on(.get, "/api/v1/mcp/tools/list", .authenticated) { list($0) }
-        router.on(.post, "/api/v1/mcp/tools/call", .authenticated) { call($0) }
+        router.on(.get, "/api/v1/mcp/tools/list", .service(.mcp)) { list($0) }
+        router.on(.post, "/api/v1/mcp/tools/call", .service(.mcp)) { call($0) }
         router.on(.get, "/api/v1/mcp/tools/servers", .authenticated) { servers($0) }
         router.on(.get, "/api/v1/mcp/tools/health/{server}", .authenticated) { health($0) }
         router.on(.get, "/api/v1/mcp/tools/capabilities", .authenticated) { capabilities($0) }
@@ -22,15 +23,16 @@ struct ToolRoutes {
 
     private func list(_ call: Router.Call) {
         let only = call.request.query("server")
-        if let only, gateway.server(named: only) == nil { return unknown(only, call) }
+        if let only, visible(only, call) == nil { return unknown(only, call) }
         var json = JSONWriter()
         json.object { json in
             json.member("success", true)
             json.memberObject("data") { json in
                 json.memberObject("servers") { json in
-                    for server in connected(only) {
+                    for server in connected(only, call) {
+                        let catalogue = Seen(server, call.principal)
                         json.name(text: server.name)
-                        Self.items(server.upstream?.catalogue.tools ?? [], to: &json)
+                        Self.items(catalogue.tools, to: &json)
                     }
                 }
             }
@@ -40,15 +42,15 @@ struct ToolRoutes {
 
     private func capabilities(_ call: Router.Call) {
         let only = call.request.query("server")
-        if let only, gateway.server(named: only) == nil { return unknown(only, call) }
-        let servers = connected(only)
+        if let only, visible(only, call) == nil { return unknown(only, call) }
+        let servers = connected(only, call)
         var counts = (tools: 0, prompts: 0, resources: 0)
         var json = JSONWriter()
         json.object { json in
             json.member("success", true)
             json.memberObject("data") { json in
                 for server in servers {
-                    guard let catalogue = server.upstream?.catalogue else { continue }
+                    let catalogue = Seen(server, call.principal)
                     counts.tools += catalogue.tools.count
                     counts.prompts += catalogue.prompts.count
                     counts.resources += catalogue.resources.count
@@ -66,7 +68,7 @@ struct ToolRoutes {
         call.respond(HTTPResponse(json: json.take()))
     }
 
-    private static func capabilities(of catalogue: UpstreamCatalogue, to json: inout JSONWriter) {
+    private static func capabilities(of catalogue: Seen, to json: inout JSONWriter) {
         json.object { json in
             json.member("tools") { items(catalogue.tools, to: &$0) }
             json.member("prompts") { items(catalogue.prompts, to: &$0) }
@@ -83,9 +85,37 @@ struct ToolRoutes {
         json.array { json in for item in items { json.raw(item.json) } }
     }
 
-    private func connected(_ only: String?) -> [LiveServer] {
+    private func connected(_ only: String?, _ call: Router.Call) -> [LiveServer] {
         coordinator.registry.servers.filter {
             $0.phase == .up && (only == nil || $0.name == only)
+                && call.principal.permission.items.maySee(server: $0.name)
+        }
+    }
+
+    /// A server the caller may not see is not there.
+    private func visible(_ name: String, _ call: Router.Call) -> LiveServer? {
+        guard call.principal.permission.items.maySee(server: name) else { return nil }
+        return gateway.server(named: name)
+    }
+
+    /// What a server lists, as far as the caller may use it.
+    private struct Seen {
+        let tools: [UpstreamCatalogue.Item]
+        let prompts: [UpstreamCatalogue.Item]
+        let resources: [UpstreamCatalogue.Item]
+
+        init(_ server: LiveServer, _ principal: Principal) {
+            let items = principal.permission.items
+            let catalogue = server.upstream?.catalogue
+            tools = (catalogue?.tools ?? []).filter {
+                items.mayCall(tool: $0.name, on: server.name)
+            }
+            prompts = (catalogue?.prompts ?? []).filter {
+                items.mayGet(prompt: $0.name, on: server.name)
+            }
+            resources = (catalogue?.resources ?? []).filter {
+                items.mayRead(resource: $0.name, on: server.name)
+            }
         }
     }
 
@@ -104,25 +134,43 @@ struct ToolRoutes {
         guard arguments.object != nil || arguments.isNull else {
             return call.fail(.badRequest, "arguments must be an object.")
         }
-        guard let server = gateway.server(named: name) else {
+        guard let server = visible(name, call) else {
             return answer(
                 call, .notFound, name, tool,
                 error: "There is no server named \(name.prefix(100)).")
         }
         let item = server.upstream?.catalogue.tools.first { $0.name == tool }
-        if item == nil, server.phase == .up {
+        let mayCall = call.principal.permission.items.mayCall(tool: tool, on: name)
+        if !mayCall, item != nil {
+            access.audit.denied(
+                call.exchange, by: call.principal, action: "tools/call", target: "\(name)/\(tool)",
+                reason: "no permission")
+            gateway.gates?.stopped(
+                call.principal, at: .toolFilter, because: "no permission", from: .rest,
+                requestID: call.exchange.requestID, server: name, tool: tool)
+        }
+        if !mayCall || (item == nil && server.phase == .up) {
             return answer(
                 call, .notFound, name, tool, error: "\(name) has no tool named \(tool.prefix(100))."
             )
         }
-        let request = ToolCall(
+        if let refusal = access.take(call.principal) {
+            gateway.gates?.stopped(
+                call.principal, at: .usageCheck, because: refusal.message, from: .rest,
+                requestID: call.exchange.requestID, server: name, tool: tool)
+            return answer(
+                call, refusal.status, name, tool, error: refusal.message, headers: refusal.headers)
+        }
+        var request = ToolCall(
             server: server, tool: tool,
             annotations: item.map { Self.annotations($0) } ?? ToolAnnotations(),
             arguments: arguments.isNull ? Array("{}".utf8) : arguments.bytes, meta: nil,
             mayBeCached: true, principal: call.principal, requestID: call.exchange.requestID)
+        request.flow = gateway.gates?.passed(
+            call.principal, to: tool, of: name, from: .rest, requestID: call.exchange.requestID)
         if let known = gateway.caller.cached(request) { return finish(call, request, known) }
         let deadline = io.now + gateway.callTime(of: server)
-        io.spawn {
+        io.spawn { [request] in
             finish(call, request, await gateway.caller.call(request, until: deadline))
         }
     }
@@ -134,6 +182,7 @@ struct ToolRoutes {
     }
 
     private func finish(_ call: Router.Call, _ request: ToolCall, _ outcome: ToolOutcome) {
+        defer { request.flow?.flow.finish() }
         let (server, tool) = (request.server.name, request.tool)
         switch outcome {
         case .result(let result, let mark): succeed(call, server, tool, result, mark)
@@ -176,7 +225,9 @@ struct ToolRoutes {
                 if let mark { json.member("cache", mark.json) }
             }
         }
-        call.respond(HTTPResponse(json: json.take()))
+        call.respond(
+            HTTPResponse(
+                json: json.take(), headers: access.standing(call.principal)?.headers ?? []))
     }
 
     /// The first text of an error result.
@@ -227,6 +278,7 @@ struct ToolRoutes {
         _ call: Router.Call, _ rows: [ServerRecord], _ healths: [Int: ServerHealth],
         enabledOnly: Bool, withHealth: Bool
     ) {
+        let rows = rows.filter { call.principal.permission.items.maySee(server: $0.name) }
         let enabled = rows.filter(\.configuration.isActive)
         let shown = (enabledOnly ? enabled : rows).map { row in
             var live = row
@@ -253,7 +305,7 @@ struct ToolRoutes {
     }
 
     private func health(_ call: Router.Call) {
-        guard let server = gateway.server(named: call["server"]) else {
+        guard let server = visible(call["server"], call) else {
             return unknown(call["server"], call)
         }
         io.spawn {
@@ -271,6 +323,7 @@ struct ToolRoutes {
         guard let name = call.request.query("mcp_name") else { return reloadAll(call) }
         guard let server = gateway.server(named: name) else { return unknown(name, call) }
         _ = coordinator.reload(server)
+        access.audit.done(call.exchange, by: call.principal, "server.reload", name)
         call.respond(
             HTTPResponse(json: [
                 "success": true, "message": .string("\(name) is being reloaded."),
@@ -281,6 +334,7 @@ struct ToolRoutes {
     private func reloadAll(_ call: Router.Call) {
         let servers = coordinator.registry.servers
         for server in servers { _ = coordinator.reload(server) }
+        access.audit.done(call.exchange, by: call.principal, "server.reload", nil)
         call.respond(
             HTTPResponse(json: [
                 "success": true, "message": "All servers are being reloaded.",

@@ -20,7 +20,11 @@ final class Gateway {
     private let cache: Cache
     private let log: Log
     private(set) var catalogue = GatewayCatalogue()
+    private let views = GatewayViews()
+    let access: Access
     private var isStopped = false
+    /// Records the gates that a call came by.
+    var gates: FlowGates?
 
     static let peer = MCPPeer(
         name: "omni2-native", version: Main.version, title: "OMNI2 native MCP gateway")
@@ -31,16 +35,19 @@ final class Gateway {
 
     init(
         io: any IO, settings: Settings, sessions: GatewaySessions, cache: Cache,
-        coordinator: Coordinator, log: Log
+        coordinator: Coordinator, access: Access, slots: CallSlots, log: Log
     ) {
         self.io = io
         self.settings = settings
         self.sessions = sessions
         self.coordinator = coordinator
         self.cache = cache
+        self.access = access
         self.log = log
-        caller = ToolCaller(io: io, cache: cache, coordinator: coordinator, log: log)
+        caller = ToolCaller(
+            io: io, cache: cache, coordinator: coordinator, slots: slots, log: log)
         coordinator.observers.append { [unowned self] in self.serverChanged($0) }
+        access.observers.append { [unowned self] in self.accessChanged() }
     }
 
     func start() {
@@ -84,13 +91,39 @@ final class Gateway {
     private func refreshCatalogue() {
         let changes = catalogue.rebuild(from: coordinator.registry.servers.filter(isCallable))
         if changes.isEmpty { return }
+        views.forget()
         log.debug(
             "lists changed",
             fields: ["tools": catalogue.tools.count, "prompts": catalogue.prompts.count])
+        sessions.forEach { show(view($0.principal), to: $0) }
+    }
+
+    // MARK: Who sees what
+
+    /// The lists as this principal may see them.
+    func view(_ principal: Principal) -> GatewayView {
+        views.view(catalogue, principal.permission.items)
+    }
+
+    /// Tells a session which of its lists became different, and only of those.
+    private func show(_ view: GatewayView, to session: GatewaySession) {
+        defer { session.view = view }
+        guard let before = session.view, before !== view else { return }
+        let changes = view.changes(from: before)
+        if changes.tools { session.notify(MCPMethod.toolsListChanged.name) }
+        if changes.prompts { session.notify(MCPMethod.promptsListChanged.name) }
+        if changes.resources { session.notify(MCPMethod.resourcesListChanged.name) }
+    }
+
+    /// Sessions whose credential is gone or whose owner is blocked end; the others see what they
+    /// may see now.
+    private func accessChanged() {
         sessions.forEach { session in
-            if changes.tools { session.notify(MCPMethod.toolsListChanged.name) }
-            if changes.prompts { session.notify(MCPMethod.promptsListChanged.name) }
-            if changes.resources { session.notify(MCPMethod.resourcesListChanged.name) }
+            guard let now = access.current(session.principal),
+                access.refusal(now, from: .mcp) == nil
+            else { return sessions.end(session) }
+            session.principal = now
+            show(view(now), to: session)
         }
     }
 
@@ -105,9 +138,13 @@ final class Gateway {
     }
 
     /// The registered server to which a name that is not offered now would belong.
-    func absentServer(ofTool name: String) -> LiveServer? {
+    func absentServer(ofTool name: String, for principal: Principal) -> LiveServer? {
         coordinator.registry.servers
             .filter { name.hasPrefix($0.name + ToolName.separator) && !isCallable($0) }
+            .filter { server in
+                let tool = String(name.dropFirst(server.name.count + ToolName.separator.count))
+                return principal.permission.items.mayCall(tool: tool, on: server.name)
+            }
             .max { $0.name.utf8.count < $1.name.utf8.count }
     }
 
@@ -126,13 +163,16 @@ final class Gateway {
     // MARK: Lists
 
     /// One page as a result object: `{"tools":[…],"nextCursor":…}`.
-    func list(_ method: MCPMethod, cursor: String?) throws(RPCFailure) -> [UInt8] {
+    func list(
+        _ method: MCPMethod, cursor: String?, for principal: Principal
+    ) throws(RPCFailure) -> [UInt8] {
+        let view = view(principal)
         let (member, items): (StaticString, [GatewayCatalogue.Item]) =
             switch method {
-            case .listPrompts: ("prompts", catalogue.prompts)
-            case .listResources: ("resources", catalogue.resources)
-            case .listResourceTemplates: ("resourceTemplates", catalogue.templates)
-            default: ("tools", catalogue.tools)
+            case .listPrompts: ("prompts", view.prompts)
+            case .listResources: ("resources", view.resources)
+            case .listResourceTemplates: ("resourceTemplates", view.templates)
+            default: ("tools", view.tools)
             }
         let page = try ListPage.page(
             of: items.count, sizeMax: settings.pageMax, version: catalogue.version, cursor: cursor)
@@ -164,25 +204,29 @@ final class Gateway {
         let name: String
     }
 
-    func owner(ofPrompt name: String) -> Owner? {
-        catalogue.prompt(named: name).map { Owner(server: $0.server, name: $0.name) }
+    func owner(ofPrompt name: String, for principal: Principal) -> Owner? {
+        view(principal).prompt(named: name).map { Owner(server: $0.server, name: $0.name) }
     }
 
     /// By its prefix, or unprefixed by the lists, or by a template of a server that has any.
-    func owner(ofResource uri: String) -> Owner? {
-        let names = coordinator.registry.servers.filter { $0.phase == .up }.map(\.name)
+    func owner(ofResource uri: String, for principal: Principal) -> Owner? {
+        let items = principal.permission.items
+        let view = view(principal)
+        let names = coordinator.registry.servers
+            .filter { $0.phase == .up && items.maySee(server: $0.name) }.map(\.name)
         if let (name, rest) = ResourceName.split(uri, servers: names),
-            let server = server(named: name)
+            let server = server(named: name), items.mayRead(resource: rest, on: name)
         {
             return Owner(server: server.id, name: rest)
         }
-        if let item = catalogue.resources.first(where: { $0.name == uri }) {
+        if let item = view.resources.first(where: { $0.name == uri }) {
             return Owner(server: item.server, name: uri)
         }
         // A template matches by its fixed beginning: the server itself judges the rest.
-        let template = catalogue.templates.first { template in
+        let template = view.templates.first { template in
             let fixed = template.name.prefix { $0 != "{" }
             return !fixed.isEmpty && uri.hasPrefix(fixed)
+                && items.mayRead(resource: uri, on: template.serverName)
         }
         return template.map { Owner(server: $0.server, name: uri) }
     }

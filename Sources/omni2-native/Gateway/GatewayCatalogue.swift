@@ -130,7 +130,7 @@ struct GatewayCatalogue {
             json: json, annotations: ToolAnnotations())
     }
 
-    private static func areEqual(_ left: [Item], _ right: [Item]) -> Bool {
+    static func areEqual(_ left: [Item], _ right: [Item]) -> Bool {
         left.count == right.count
             && zip(left, right).allSatisfy { $0.server == $1.server && $0.json == $1.json }
     }

@@ -6,7 +6,10 @@ import OmniIO
 /// Bound to the credential that opened it: another one, even of the same user, does not find it.
 final class GatewaySession {
     let id: String
-    let principal: Principal
+    /// As access is now; the credential stays the same.
+    var principal: Principal
+    /// What the client was shown last, to tell it of differences.
+    var view: GatewayView?
     var machine: MCPSession
     var lastUsed: MonotonicTime
     /// The client's GET stream, at most one: a message goes to one stream only.
@@ -90,6 +93,7 @@ final class GatewaySessions {
     func find(_ id: String, for principal: Principal) -> GatewaySession? {
         guard let session = sessions[id], session.principal == principal else { return nil }
         session.lastUsed = io.now
+        session.principal = principal
         return session
     }
 

@@ -17,9 +17,9 @@ final class MCPEndpoint {
 
     func add(to router: inout Router) {
         for path in ["/mcp", "/mcp-v2"] {
-            router.on(.post, path, .authenticated) { [unowned self] in self.post($0) }
-            router.on(.get, path, .authenticated) { [unowned self] in self.get($0) }
-            router.on(.delete, path, .authenticated) { [unowned self] in self.delete($0) }
+            router.on(.post, path, .service(.mcp)) { [unowned self] in self.post($0) }
+            router.on(.get, path, .service(.mcp)) { [unowned self] in self.get($0) }
+            router.on(.delete, path, .service(.mcp)) { [unowned self] in self.delete($0) }
         }
     }
 
@@ -141,6 +141,7 @@ final class MCPEndpoint {
         let session: GatewaySession
         if isInitialize, call.request.header(Self.sessionHeader) == nil {
             session = gateway.sessions.open(for: call.principal)
+            session.view = gateway.view(call.principal)
         } else if let found = self.session(call) {
             session = found
         } else {

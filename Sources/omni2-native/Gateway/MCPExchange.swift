@@ -13,6 +13,8 @@ final class MCPExchange {
     private var id: [UInt8] = []
     private var isCancelled = false
     private var isAnswered = false
+    /// Where the caller stands, told with the answer of a request that counted.
+    private var rateHeaders: [HTTPResponse.Header] = []
 
     init(
         _ gateway: Gateway, _ session: GatewaySession, _ call: Router.Call,
@@ -91,8 +93,48 @@ final class MCPExchange {
             call.exchange.stream(EventText.message(message))
             call.exchange.endStream()
         } else {
-            call.respond(HTTPResponse(.ok, json: message, headers: headers))
+            call.respond(HTTPResponse(.ok, json: message, headers: headers + rateHeaders))
         }
+    }
+
+    // MARK: Limits
+
+    /// Counts a request that does work; true: it may. Answers 429 itself, for a message of a batch
+    /// an error in its place.
+    private func mayWork() -> Bool {
+        let access = gateway.access
+        guard let refusal = access.take(call.principal) else {
+            rateHeaders = access.standing(call.principal)?.headers ?? []
+            return true
+        }
+        access.audit.denied(
+            call.exchange, by: call.principal, action: "request", reason: refusal.message)
+        gateway.gates?.stopped(
+            call.principal, at: .usageCheck, because: refusal.message, from: .gateway,
+            requestID: call.exchange.requestID)
+        var message: [UInt8] = []
+        RPCWriter.error(
+            id: id, code: .serverError, message: refusal.message, data: nil, to: &message)
+        guard !isAnswered else { return false }
+        isAnswered = true
+        if let collect {
+            collect(message)
+        } else {
+            call.respond(HTTPResponse(refusal.status, json: message, headers: refusal.headers))
+        }
+        return false
+    }
+
+    /// Somebody asked for what is there and not for them: the answer is that of what is not there.
+    private func noteDenied(_ method: MCPMethod, _ name: String) {
+        gateway.access.audit.denied(
+            call.exchange, by: call.principal, action: "\(method.name)", target: name,
+            reason: "no permission")
+        let item = gateway.catalogue.tool(named: name)
+        gateway.gates?.stopped(
+            call.principal, at: .toolFilter, because: "no permission", from: .gateway,
+            requestID: call.exchange.requestID, server: item?.serverName,
+            tool: item?.name ?? name)
     }
 
     // MARK: Notifications
@@ -113,11 +155,12 @@ final class MCPExchange {
             switch method {
             case .listTools, .listPrompts, .listResources, .listResourceTemplates:
                 let cursor = JSONScanner.string(parameters.cursor, in: bytes)
-                answer(result: try gateway.list(method, cursor: cursor))
-            case .callTool: try callTool(parameters, in: bytes)
-            case .getPrompt, .readResource: try forward(method, message, parameters, in: bytes)
+                answer(result: try gateway.list(method, cursor: cursor, for: call.principal))
+            case .callTool: if mayWork() { try callTool(parameters, in: bytes) }
+            case .getPrompt, .readResource:
+                if mayWork() { try forward(method, message, parameters, in: bytes) }
             case .setLogLevel: answer(result: Self.empty)
-            case .complete: try complete(message, in: bytes)
+            case .complete: if mayWork() { try complete(message, in: bytes) }
             default: throw RPCFailure(.methodNotFound, .methodNotFound)
             }
         } catch {
@@ -133,7 +176,9 @@ final class MCPExchange {
         guard let name = JSONScanner.string(parameters.name, in: bytes) else {
             throw RPCFailure(.invalidParams, .missingName)
         }
-        guard let item = gateway.catalogue.tool(named: name) else { return unknownTool(name) }
+        guard let item = gateway.view(call.principal).tool(named: name) else {
+            return unknownTool(name)
+        }
         guard let server = gateway.server(item.server) else { return unknownTool(name) }
         var isCacheable = false
         if case .yes = CachePolicy.cacheable(call: parameters) { isCacheable = true }
@@ -143,6 +188,9 @@ final class MCPExchange {
                 ?? Self.empty,
             meta: Self.passedOn(parameters.meta, in: bytes), mayBeCached: isCacheable,
             principal: call.principal, requestID: call.exchange.requestID)
+        toolCall.flow = gateway.gates?.passed(
+            call.principal, to: item.name, of: server.name, from: .gateway,
+            requestID: call.exchange.requestID)
         if let known = gateway.caller.cached(toolCall) { return finish(known, toolCall) }
         if let token = parameters.meta?.progressToken, collect == nil, acceptsStream {
             let raw = JSONScanner.copy(token, from: bytes)
@@ -157,11 +205,12 @@ final class MCPExchange {
 
     /// A name that is offered by nobody now: unknown, or of a server that is away.
     private func unknownTool(_ name: String) {
-        if let server = gateway.absentServer(ofTool: name) {
+        if let server = gateway.absentServer(ofTool: name, for: call.principal) {
             let (text, data) = Self.unavailable(
                 server.name, gateway.circuit(of: server), retry: gateway.retryAfter(server))
             return fail(.serverError, text, data: data)
         }
+        if gateway.catalogue.tool(named: name) != nil { noteDenied(.callTool, name) }
         fail(.invalidParams, "Unknown tool: \(name.prefix(200))")
     }
 
@@ -206,6 +255,7 @@ final class MCPExchange {
     }
 
     private func finish(_ outcome: ToolOutcome, _ toolCall: ToolCall) {
+        defer { toolCall.flow?.flow.finish() }
         switch outcome {
         case .result(let result, let mark):
             answer(result: mark.map { $0.marking(result) } ?? result)
@@ -252,9 +302,20 @@ final class MCPExchange {
             let params = message.params
         else { throw RPCFailure(.invalidParams, isPrompt ? .missingName : .missingURI) }
         let owner =
-            isPrompt ? gateway.owner(ofPrompt: wanted) : gateway.owner(ofResource: wanted)
+            isPrompt
+            ? gateway.owner(ofPrompt: wanted, for: call.principal)
+            : gateway.owner(ofResource: wanted, for: call.principal)
         guard let owner, let target = gateway.forward(method, to: owner, params: params, in: bytes)
         else {
+            if isPrompt, gateway.catalogue.prompt(named: wanted) != nil {
+                noteDenied(method, wanted)
+            } else if !isPrompt,
+                gateway.catalogue.resources.contains(where: {
+                    $0.name == wanted || $0.offered == wanted
+                })
+            {
+                noteDenied(method, wanted)
+            }
             return isPrompt
                 ? fail(.invalidParams, "Unknown prompt: \(wanted.prefix(200))")
                 : fail(.resourceNotFound, "Resource not found: \(wanted.prefix(200))")
@@ -270,8 +331,12 @@ final class MCPExchange {
         let name = JSONScanner.member("name", of: reference, in: bytes)
         let uri = JSONScanner.member("uri", of: reference, in: bytes)
         let owner =
-            JSONScanner.string(name, in: bytes).flatMap { gateway.owner(ofPrompt: $0) }
-            ?? JSONScanner.string(uri, in: bytes).flatMap { gateway.owner(ofResource: $0) }
+            JSONScanner.string(name, in: bytes).flatMap {
+                gateway.owner(ofPrompt: $0, for: call.principal)
+            }
+            ?? JSONScanner.string(uri, in: bytes).flatMap {
+                gateway.owner(ofResource: $0, for: call.principal)
+            }
         guard let owner, let upstream = gateway.server(owner.server)?.upstream else {
             return fail(.invalidParams, "ref names nothing that is offered here")
         }

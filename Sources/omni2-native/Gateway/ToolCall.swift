@@ -18,6 +18,8 @@ struct ToolCall {
     var progress: (([UInt8]) -> Void)?
     /// How the caller takes the call back.
     var cancellation: UpstreamCancellation?
+    /// Where its checkpoints are noted; nil where nothing is recorded.
+    var flow: FlowCall?
 }
 
 /// How a call ended. Every call ends in one of these, within its deadline.

@@ -16,15 +16,25 @@ final class ToolCaller {
     private let io: any IO
     private let cache: Cache
     private let coordinator: Coordinator
+    private let slots: CallSlots
     private let log: Log
     private var rules: [Int: (epoch: String, rules: CacheRules)] = [:]
-    private var inFlight: [CacheKey: Promise<ToolOutcome>] = [:]
-    private(set) var statistics = Statistics()
+    private var inFlight: [CacheKey: Flight] = [:]
 
-    init(io: any IO, cache: Cache, coordinator: Coordinator, log: Log) {
+    /// A call that others wait for, and what it will fill.
+    private struct Flight {
+        let promise: Promise<ToolOutcome>
+        let fill: Cache.Fill
+    }
+    private(set) var statistics = Statistics()
+    /// What other hosts know; nil on a host alone.
+    var secondLevel: SecondLevelCache?
+
+    init(io: any IO, cache: Cache, coordinator: Coordinator, slots: CallSlots, log: Log) {
         self.io = io
         self.cache = cache
         self.coordinator = coordinator
+        self.slots = slots
         self.log = log
     }
 
@@ -34,7 +44,10 @@ final class ToolCaller {
     func cached(_ call: ToolCall) -> ToolOutcome? {
         guard let slot = slot(of: call), let found = cache.find(slot) else { return nil }
         statistics.calls += 1
-        return .result(found.result, mark: CacheMark(found))
+        let outcome = ToolOutcome.result(found.result, mark: CacheMark(found))
+        call.flow?.looked(.hit)
+        call.flow?.ended(outcome, at: io.now)
+        return outcome
     }
 
     /// Whether making the call now would put a shared result where there is none.
@@ -83,22 +96,44 @@ final class ToolCaller {
 
     /// Always ends, at `deadline` at the latest.
     func call(_ call: ToolCall, until deadline: MonotonicTime) async -> ToolOutcome {
+        let outcome = await answer(call, until: deadline)
+        call.flow?.ended(outcome, at: io.now)
+        return outcome
+    }
+
+    private func answer(_ call: ToolCall, until deadline: MonotonicTime) async -> ToolOutcome {
         statistics.calls += 1
         guard let slot = slot(of: call) else {
+            call.flow?.looked(.off)
             return await ask(call, until: deadline, call.cancellation)
         }
-        if let leader = inFlight[slot.key] {
+        // One that was asked before an invalidation does not answer what is asked after it.
+        if let leader = inFlight[slot.key], cache.isCurrent(leader.fill) {
             statistics.coalesced += 1
-            return await leader.value(until: deadline) ?? .failed("timed out: \(call.tool)")
+            call.flow?.looked(.joined)
+            return await leader.promise.value(until: deadline)
+                ?? .failed("timed out: \(call.tool)")
         }
         let promise = Promise<ToolOutcome>(io)
-        inFlight[slot.key] = promise
         let fill = cache.beginFill(slot)
+        inFlight[slot.key] = Flight(promise: promise, fill: fill)
+        let elsewhere = await secondLevel?.find(slot)
+        if let result = elsewhere?.result {
+            call.flow?.looked(.remote)
+            land(promise, slot)
+            cache.finish(fill, with: result, timeLeft: elsewhere?.timeLeft)
+            let outcome = ToolOutcome.result(result, mark: cache.find(slot).map { CacheMark($0) })
+            promise.fulfil(outcome)
+            return outcome
+        }
+        call.flow?.looked(.miss)
         // Not to be taken back by one caller: others may wait for it, and its result is kept.
         let outcome = await ask(call, until: deadline, nil)
-        inFlight[slot.key] = nil
+        land(promise, slot)
         if case .result(let result, _) = outcome, isStorable(result) {
             cache.finish(fill, with: result)
+            secondLevel?.store(
+                result, slot, elsewhere, for: slot.timeToLive ?? cache.settings.timeToLive)
             if slot.isShared {
                 cache.warmth?.filled(
                     slot.key,
@@ -108,6 +143,11 @@ final class ToolCaller {
         let told = fallback(outcome, slot)
         promise.fulfil(told)
         return told
+    }
+
+    /// A call asked after an invalidation may have taken its place meanwhile.
+    private func land(_ promise: Promise<ToolOutcome>, _ slot: Cache.Slot) {
+        if inFlight[slot.key]?.promise === promise { inFlight[slot.key] = nil }
     }
 
     private func isStorable(_ result: [UInt8]) -> Bool {
@@ -134,11 +174,25 @@ final class ToolCaller {
     private func ask(
         _ call: ToolCall, until deadline: MonotonicTime, _ cancellation: UpstreamCancellation?
     ) async -> ToolOutcome {
+        let place: CallSlots.Pass
+        do throws(CallSlots.Refusal) {
+            place = try await slots.enter(
+                principal: call.principal.id, server: call.server.id, until: deadline)
+        } catch {
+            return .failed(
+                error == .full
+                    ? "too many calls wait already; try again later"
+                    : "timed out: \(call.tool) waited for its turn")
+        }
+        defer { slots.leave(place) }
         let breaker = coordinator.breaker
         let pass: CircuitBreaker.Pass
         switch breaker.admit(call.server.id) {
-        case .admitted(let admitted): pass = admitted
+        case .admitted(let admitted):
+            pass = admitted
+            call.flow?.circuit(breaker.state(of: call.server.id).word, passed: true)
         case .refused(let seconds, let state):
+            call.flow?.circuit(state.word, passed: false)
             return .unavailable(state: state.word, retryAfterSeconds: seconds)
         }
         guard let upstream = call.server.upstream else {

@@ -97,7 +97,8 @@ extension WebSocketConversation {
         let session = takeSession()
         putBack(session)
         var parked = ParkedWebSocket(
-            identity: ledger.identity(of: principal), application: name,
+            identity: ledger.identity(of: principal),
+            application: membership.flowUser.map { "\(name):\($0)" } ?? name,
             address: membership.address, deflateBits: deflateBits, session: session)
         if let arrival {
             parked.carry = arrival.carry
@@ -158,7 +159,7 @@ extension WebSocketHub {
         let row = fanout.rows[Int(peer.slot)]
         parked.cursor = row.cursor
         parked.silence = second - row.lastHeard
-        parked.stall = row.stalledSince == 0 ? 0 : max(1, second - row.stalledSince)
+        parked.stall = row.stallMark == 0 ? 0 : max(1, row.stalledTime(at: second))
     }
 
     func restored(_ peer: WebSocketConversation, from parked: ParkedWebSocket) {

@@ -180,7 +180,9 @@ final class Takeover {
     private func goOn(
         _ peer: ParkedPeer, _ socket: ParkedWebSocket, _ listener: Listener, _ rooms: Rooms
     ) async {
-        guard let application = rooms.application(socket.application) else {
+        // `hub`, or `hub:7` for those who watch the flows of user 7.
+        let parts = socket.application.split(separator: ":", maxSplits: 1)
+        guard let application = rooms.application(String(parts.first ?? "")) else {
             counts.ended += 1
             return Farewell.say(to: peer, at: rooms.door)
         }
@@ -192,8 +194,9 @@ final class Takeover {
                 to: peer, at: rooms.door, .policyViolation,
                 "the credential does not hold any more")
         }
-        let newcomer = WebSocketNewcomer(
+        var newcomer = WebSocketNewcomer(
             principal: principal, address: socket.address, deflateBits: socket.deflateBits)
+        newcomer.flowUser = parts.count > 1 ? Int64(parts[1]) : nil
         if application === rooms.hub, rooms.shards.take(peer, newcomer) {
             counts.connections += 1
             return
@@ -202,7 +205,6 @@ final class Takeover {
             newcomer, to: application, shared: rooms.webSockets)
         if rooms.door.restore(peer, conversation) {
             counts.connections += 1
-        } else {
         }
     }
 
@@ -253,7 +255,7 @@ final class Takeover {
         audience: Listener.Audience? = nil
     ) async -> Principal? {
         if let principal = known[identity] { return principal }
-        let principal = await ledger.principal(identity, on: descriptor, audience: audience)
+        let principal = ledger.principal(identity, on: descriptor, audience: audience)
         // What a socket proves holds for that socket alone.
         if descriptor == nil || !identity.proof.isEmpty { known[identity] = principal }
         return principal

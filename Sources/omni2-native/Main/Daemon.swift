@@ -38,6 +38,7 @@ actor Daemon: RingActor {
         }
         if case .failure(let error) = opened {
             Console.error("omni2-native: \(error)\n")
+            Main.tellManager(environment, error.description, errno: error.errno)
             return error.exitStatus
         }
         do throws(SystemError) {

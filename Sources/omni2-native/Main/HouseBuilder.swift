@@ -50,6 +50,16 @@ struct HouseBuilder {
 
     func log(_ service: Service) -> Log { Log(journal, service: service) }
 
+    func logControl() -> LogControl {
+        let log = log(.main)
+        return LogControl("org.omni2.Native1", journal, io: io) { before, after in
+            log.notice(
+                "[Log] Level= is \(after.name) now, was \(before.name), by systemctl "
+                    + "service-log-level; the next reload or restart takes the configured one",
+                id: .configurationReloaded, fields: ["setting": "[Log] Level="])
+        }
+    }
+
     // MARK: Below
 
     func store() -> SQLStore {
@@ -168,6 +178,7 @@ struct HouseBuilder {
             throw .system(error)
         }
         let (io, environment, deadlines) = (io, environment, upstreamDeadlines)
+        let unitSockets = configuration.mcp.unitSockets
         let gatewayLog = log(.gateway)
         return Coordinator(
             io: io, store: store, journal: journal,
@@ -178,7 +189,7 @@ struct HouseBuilder {
                 WatchedUpstream(
                     Upstream(
                         record: record, io: io, http: http, deadlines: deadlines,
-                        environment: environment, log: gatewayLog))
+                        environment: environment, unitSockets: unitSockets, log: gatewayLog))
             })
     }
 
@@ -244,7 +255,7 @@ struct HouseBuilder {
         }
     }
 
-    func gateway(_ cache: Cache, _ coordinator: Coordinator) -> Gateway {
+    func gateway(_ cache: Cache, _ coordinator: Coordinator, _ access: Access) -> Gateway {
         var settings = Gateway.Settings()
         settings.callTime = configuration.mcp.callTimeout
         settings.listTime = configuration.mcp.listTimeout
@@ -252,15 +263,77 @@ struct HouseBuilder {
             io: io, countMax: limits.sessionsMax, idleTime: configuration.mcp.sessionIdleTimeout)
         return Gateway(
             io: io, settings: settings, sessions: sessions, cache: cache, coordinator: coordinator,
-            log: log(.gateway))
+            access: access, slots: callSlots(), log: log(.gateway))
+    }
+
+    func chat(
+        _ gateway: Gateway, _ access: Access, _ flows: FlowTracker, _ gates: FlowGates,
+        _ store: SQLStore
+    ) throws(StartError) -> Chat {
+        let section = configuration.chat
+        var settings = Chat.Settings()
+        settings.timeout = section.timeout
+        settings.iterationsMax = section.iterationsMax
+        settings.prices = section.prices
+        let http: HTTPClient
+        do throws(SystemError) {
+            http = try HTTPClient(io: io)
+        } catch {
+            throw .system(error)
+        }
+        let model: (any LanguageModel)? =
+            switch section.provider {
+            case .none: nil
+            case .anthropic:
+                AnthropicModel(
+                    name: section.model, url: section.url, key: section.apiKey,
+                    tokensMax: section.tokensMax, http: http, io: io)
+            case .openai:
+                OpenAIModel(
+                    name: section.model, url: section.url, key: section.apiKey,
+                    tokensMax: section.tokensMax, http: http, io: io)
+            }
+        return Chat(
+            io: io, settings: settings, model: model, gateway: gateway, access: access,
+            flows: flows, gates: gates, store: store, log: log(.chat))
+    }
+
+    func cluster(_ hub: WebSocketHub, _ cache: Cache) -> Cluster {
+        Cluster(
+            io: io, target: configuration.redis.url.flatMap { RedisTarget($0.revealed) },
+            streamEntriesMax: configuration.flowTracker.streamEntriesMax, hub: hub, cache: cache,
+            log: log(.cluster))
+    }
+
+    func flows(_ store: SQLStore) -> FlowTracker {
+        let log = log(.flowTracker)
+        var settings = FlowTracker.Settings()
+        settings.isEnabled = configuration.flowTracker.isEnabled
+        settings.slowTime = configuration.flowTracker.slowTime
+        settings.flowsMax = limits.flowsMax
+        settings.checkpointsMax = limits.checkpointsPerFlowMax
+        let spool = RowSpool(
+            io: io, directory: "\(configuration.directories.state)/history",
+            bytesMax: limits.spoolBytesMax)
+        return FlowTracker(
+            io: io, settings: settings, monitored: MonitoredUsers(io: io, store: store, log: log),
+            history: FlowHistory(io: io, store: store, spool: spool, log: log), log: log)
     }
 
     // MARK: The door
 
     func api(_ access: Access) -> API {
         API(
-            access: access, hosts: HostPolicy(names: configuration.http.allowedHosts),
-            origins: OriginPolicy(origins: configuration.http.allowedOrigins), log: log(.api))
+            io: io, access: access, hosts: Self.hosts(configuration),
+            origins: Self.origins(configuration), log: log(.api))
+    }
+
+    static func hosts(_ configuration: Configuration) -> HostPolicy {
+        HostPolicy(names: configuration.http.allowedHosts)
+    }
+
+    static func origins(_ configuration: Configuration) -> OriginPolicy {
+        OriginPolicy(origins: configuration.http.allowedOrigins)
     }
 
     func access() throws(StartError) -> Access {
@@ -277,24 +350,53 @@ struct HouseBuilder {
             // Once, and only to a person: the journal never sees it.
             if Console.isTerminal { Console.error("administrator token: \(fresh)\n") }
         }
-        return Access(adminTokenHash: token.hash, ownUser: Process.user, log: log(.access))
+        let section = configuration.access
+        let settings = Access.Settings(
+            adminToken: SecretHash(bytes: token.hash), ownUser: Process.user,
+            proxies: TrustedProxies(section.trustedProxies), resource: section.resource,
+            authorizationServers: section.authorizationServers, scopes: section.scopes)
+        return Access(
+            io: io, settings: settings, webTokens: try webTokens(),
+            audit: Audit(io: io, log: log(.access)), log: log(.access))
+    }
+
+    private func webTokens() throws(StartError) -> WebTokens {
+        let section = configuration.access
+        let settings = WebTokens.Settings(
+            secret: section.jwtSecret.map { Array($0.revealed.utf8) }, keySet: section.jwks,
+            issuers: section.issuers, audiences: section.audiences, roleClaim: section.roleClaim)
+        return WebTokens(io: io, http: try httpClient(), settings: settings, log: log(.access))
+    }
+
+    private func httpClient(publicOnly: Bool = false) throws(StartError) -> HTTPClient {
+        var settings = HTTPClient.Settings()
+        settings.reachesPublicOnly = publicOnly
+        settings.transfersMax = 64
+        do throws(SystemError) {
+            return try HTTPClient(io: io, settings: settings)
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    func discovery() throws(StartError) -> Discovery {
+        Discovery(
+            io: io, http: try httpClient(publicOnly: !configuration.mcp.mayDiscoverPrivate),
+            deadlines: upstreamDeadlines, log: log(.gateway))
+    }
+
+    func callSlots() -> CallSlots {
+        var settings = CallSlots.Settings()
+        settings.perServerMax = configuration.mcp.callsPerServerMax
+        settings.perPrincipalMax = configuration.access.callsPerPrincipalMax
+        settings.waitingMax = configuration.access.callsWaitingMax
+        return CallSlots(io: io, settings: settings)
     }
 
     func door(_ api: API, _ hub: WebSocketHub, _ shards: Shards, _ journal: Journal) -> Door {
         let door = Door(
             io: io, limits: Door.Limits(connectionsMax: limits.connectionsMax), log: log(.api))
-        var conversation = HTTPConversation.Limits()
-        conversation.http = HTTPLimits(
-            requestLineBytesMax: limits.targetBytesMax, headerBytesMax: limits.headerBytesMax,
-            headerCountMax: limits.headerFieldsMax, bodyBytesMax: limits.bodyBytesMax)
-        conversation.headTime = limits.headerTimeout
-        conversation.bodyTime = limits.bodyTimeout
-        conversation.idleTime = limits.idleTimeout
-        conversation.sendTime = limits.sendTimeout
-        let shared = HTTPConversation.Shared(
-            limits: conversation, makeRequestID: RequestIDs().next, date: { [clock] in clock.date },
-            handle: { [unowned api] in api.handle($0) })
-        door.welcome = { _ in HTTPConversation(shared) }
+        door.welcome = Self.welcome(limits, clock, api)
         door.elsewhere = { [unowned shards] in shards.seats }
         door.turnBegin = { [unowned shards] in shards.readMail() }
         door.turnEnd = { [unowned hub, unowned shards] in
@@ -310,5 +412,23 @@ struct HouseBuilder {
             if completion.token.kind == HotKind.flight.rawValue { fanout.flown(completion) }
         }
         return door
+    }
+
+    /// How new connections are spoken to; after a reload the next ones get other limits.
+    static func welcome(
+        _ limits: Limits, _ clock: WallClock, _ api: API
+    ) -> (Listener) -> any Conversation {
+        var conversation = HTTPConversation.Limits()
+        conversation.http = HTTPLimits(
+            requestLineBytesMax: limits.targetBytesMax, headerBytesMax: limits.headerBytesMax,
+            headerCountMax: limits.headerFieldsMax, bodyBytesMax: limits.bodyBytesMax)
+        conversation.headTime = limits.headerTimeout
+        conversation.bodyTime = limits.bodyTimeout
+        conversation.idleTime = limits.idleTimeout
+        conversation.sendTime = limits.sendTimeout
+        let shared = HTTPConversation.Shared(
+            limits: conversation, makeRequestID: RequestIDs().next, date: { [clock] in clock.date },
+            handle: { [unowned api] in api.handle($0) })
+        return { _ in HTTPConversation(shared) }
     }
 }

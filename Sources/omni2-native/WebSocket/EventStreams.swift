@@ -11,20 +11,20 @@ final class EventStreams {
         var cursor: UInt64
         var classID: Int
         let types: [String]
-        let identity: String
-        var access: ServerAccess
+        let principal: Principal
+        var access: EventAccess
         var isBlocked = false
 
         init(
             _ exchange: HTTPExchange, types: [String], cursor: UInt64, classID: Int,
-            identity: String, access: ServerAccess
+            principal: Principal
         ) {
             self.types = types
             self.exchange = exchange
             self.cursor = cursor
             self.classID = classID
-            self.identity = identity
-            self.access = access
+            self.principal = principal
+            access = principal.eventAccess
         }
     }
 
@@ -36,11 +36,11 @@ final class EventStreams {
     private var seen: UInt64 = 0
     private var hasUnblocked = false
     /// `initial_status` for a stream that begins, or that lost its place.
-    private let status: (ServerAccess, _ isResync: Bool) -> [UInt8]
+    private let status: (EventAccess, _ isResync: Bool) -> [UInt8]
 
     init(
         _ fanout: Fanout, streamsMax: Int,
-        status: @escaping (ServerAccess, _ isResync: Bool) -> [UInt8]
+        status: @escaping (EventAccess, _ isResync: Bool) -> [UInt8]
     ) {
         self.fanout = fanout
         self.streamsMax = streamsMax
@@ -48,6 +48,7 @@ final class EventStreams {
     }
 
     var count: Int { streams.count }
+    var principals: Set<Principal> { Set(streams.values.map(\.principal)) }
 
     /// False when there are too many streams, or too many different filters.
     func begin(
@@ -76,11 +77,11 @@ final class EventStreams {
     ) -> Stream? {
         let access = principal.eventAccess
         let filter = FilterClass(
-            subscriptions: [EventSubscription(types: types)], servers: access)
+            subscriptions: [EventSubscription(types: types)], access: access)
         guard streams.count < streamsMax, let classID = fanout.join(filter) else { return nil }
         let stream = Stream(
             exchange, types: types, cursor: fanout.events.next, classID: classID,
-            identity: principal.id, access: access)
+            principal: principal)
         exchange.principal = principal
         let key = ObjectIdentifier(stream)
         streams[key] = stream
@@ -111,12 +112,12 @@ final class EventStreams {
     }
 
     /// Nil ends the streams of whoever may not be here any more.
-    func accessChanged(_ identity: String, to access: ServerAccess?) {
-        for (key, stream) in streams where stream.identity == identity {
+    func accessChanged(_ principal: Principal, to access: EventAccess?) {
+        for (key, stream) in streams where stream.principal == principal {
             if let access, let old = fanout.matches[stream.classID],
                 let id = fanout.join(
                     FilterClass(
-                        subscriptions: Array(old.subscriptions), servers: access))
+                        subscriptions: Array(old.subscriptions), access: access))
             {
                 fanout.leave(stream.classID)
                 fanout.cover(id, from: stream.cursor)

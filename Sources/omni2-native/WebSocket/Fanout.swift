@@ -181,7 +181,8 @@ final class Fanout {
         }
         resumeSlot = slot < end ? slot : 0
         if resumeSlot > 0 { hasNews = true }
-        drainTurn = turn
+        // A drain that sent nothing cost nothing: the next turn may begin after a long wait.
+        if budget < settings.flightsPerTurnMax { drainTurn = turn }
     }
 
     /// Events that come while the ones before are still being sent would cost a send each for every

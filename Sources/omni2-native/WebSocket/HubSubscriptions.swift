@@ -24,8 +24,11 @@ struct HubSubscriptions {
     var count: Int { entries.count }
     var ids: [String] { entries.map(\.id) }
 
-    func filterClass(_ access: ServerAccess) -> FilterClass {
-        FilterClass(subscriptions: entries.map(\.subscription.value), servers: access)
+    /// `flowUser`: for a connection that watches the flows of one user and nothing else.
+    func filterClass(_ access: EventAccess, flowUser: Int64? = nil) -> FilterClass {
+        FilterClass(
+            subscriptions: entries.map(\.subscription.value), access: access, flowUser: flowUser,
+            isHubMember: flowUser == nil)
     }
 
     mutating func add(_ subscription: SharedSubscription) -> String {
@@ -77,8 +80,8 @@ struct SharedSubscriptions {
 }
 
 extension Principal {
-    /// The servers whose events it may see. Closed to whoever no rule lets in.
-    var eventAccess: ServerAccess { isAdministrator ? .all : .none }
+    /// The events it may see. Closed to whoever no rule lets in.
+    var eventAccess: EventAccess { permission.events }
 }
 
 /// What a client of the hub asks for. Anything else is ignored, as the original does.
@@ -90,6 +93,9 @@ enum HubAction {
     case resume(UInt64)
     case publish(JSONValue)
     case unknown
+
+    /// A place that no log reaches: who names it gets a snapshot marked `resync`.
+    static let nowhere = UInt64.max - 1
 
     /// A text frame: JSON with an `action`, or the bare word `ping`.
     init(_ message: RawSpan) {
@@ -113,8 +119,7 @@ enum HubAction {
             self = .subscribe(value["event_types"]?.strings ?? [], filters ?? [:])
         case "unsubscribe": self = .unsubscribe(value["subscription_id"]?.string ?? "")
         case "resume":
-            let since = value["since"]?.int ?? 0
-            self = .resume(UInt64(max(0, since)))
+            self = .resume(value["since"]?.int.flatMap { UInt64(exactly: $0) } ?? Self.nowhere)
         case "publish": self = .publish(value)
         default: self = .unknown
         }

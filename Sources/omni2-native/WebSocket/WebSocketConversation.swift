@@ -78,7 +78,7 @@ final class WebSocketConversation: ConversationOpening {
         _ newcomer: WebSocketNewcomer, to application: any WebSocketApplication,
         shared: WebSocketShared
     ) {
-        membership = shared.join(newcomer.principal, newcomer.address, application)
+        membership = shared.join(newcomer, application)
         deflateBits = newcomer.deflateBits
         guard newcomer.hasWishes else { return }
         let arrival = Arrival()

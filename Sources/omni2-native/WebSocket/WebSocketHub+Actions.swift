@@ -18,6 +18,10 @@ extension WebSocketHub {
     }
 
     private func subscribe(_ peer: WebSocketConversation, _ types: [String], _ filters: JSONValue) {
+        let foreign = types.first { topic in
+            FlowTopic.user(of: topic).map { !peer.principal.mayWatchFlow(of: $0) } ?? false
+        }
+        if let foreign { return refuse(peer, "\(foreign) is not yours to watch") }
         var subscriptions = peer.subscriptions
         guard subscriptions.count < settings.subscriptionsMax else {
             return refuse(peer, "at most \(settings.subscriptionsMax) subscriptions per connection")
@@ -56,7 +60,7 @@ extension WebSocketHub {
 
     /// Publishes, and says what became of it.
     func reply(to request: JSONValue) -> [UInt8] {
-        switch publish(request: request) {
+        switch publish(request: request, crossing: crossing) {
         case .event(let sequence):
             var reply: JSONValue = ["type": "published", "seq": .int(Int64(sequence))]
             if let id = request["id"] { reply["id"] = id }

@@ -56,9 +56,11 @@ final class WebSocketHub: WebSocketApplication {
     /// Every event, finished, for whoever passes it on to other rings.
     var relay: (RawSpan, EventFacts) -> Void = { _, _ in }
     /// The same for changes of permission.
-    var relayAccess: (String, ServerAccess?) -> Void = { _, _ in }
-    /// The `mcps` array of `initial_status`, for a principal who may see these servers.
-    var snapshot: (ServerAccess) -> JSONValue = { _ in [] }
+    var relayAccess: (Principal, EventAccess?, _ farewell: String?) -> Void = { _, _, _ in }
+    /// Takes what a client publishes to the other hosts.
+    var crossing: (ServiceEvent) -> Void = { _ in }
+    /// The `mcps` array of `initial_status`, for a principal who may see so much.
+    var snapshot: (EventAccess) -> JSONValue = { _ in [] }
 
     init(
         io: any IO, clock: WallClock, settings: Settings, events: EventLog? = nil, log: Log,
@@ -148,6 +150,14 @@ final class WebSocketHub: WebSocketApplication {
         return nil
     }
 
+    /// One checkpoint of a flow, for whoever watches its user.
+    func publish(_ checkpoint: Checkpoint, of flow: Flow) {
+        let bytes = FlowText.live(checkpoint, of: flow, sequence: lastSequence + 1)
+        let facts = EventFacts(
+            type: FlowTopic.name(of: flow.user), audience: .flow(user: Int64(flow.user)))
+        _ = bytes.withRawSpan { publish($0, facts: facts) }
+    }
+
     enum Published {
         case event(UInt64)
         case invalid
@@ -155,11 +165,12 @@ final class WebSocketHub: WebSocketApplication {
     }
 
     /// An event from outside; the caller has checked who asks.
-    func publish(request: JSONValue) -> Published {
+    func publish(request: JSONValue, crossing: (ServiceEvent) -> Void) -> Published {
         guard let request = PublishRequest(request) else { return .invalid }
         guard request.event.members.count <= settings.publishedBytesMax,
             let sequence = publish(request.event)
         else { return .tooLarge(limit: settings.publishedBytesMax) }
+        crossing(request.event)
         return .event(sequence)
     }
 
@@ -194,7 +205,10 @@ final class WebSocketHub: WebSocketApplication {
         guard let slot = enter(peer) else { return }
         // The upgrade's own answer leaves first.
         fanout.block(slot, second: second)
-        if let lastSeen = beginning?.lastSeen {
+        if peer.membership.flowUser != nil {
+            // Watchers of a flow get flow events only. The upgrade's answer has left by itself.
+            peer.send(text: Self.watching)
+        } else if let lastSeen = beginning?.lastSeen {
             resume(peer, lastSeen)
         } else {
             peer.send(
@@ -219,7 +233,7 @@ final class WebSocketHub: WebSocketApplication {
     /// A row for the peer, or its end.
     private func claim(_ connection: Connection, _ peer: WebSocketConversation) -> Int? {
         let flags: SubscriberRows.Flags = peer.deflateBits == 15 ? .compressed : []
-        guard let id = fanout.join(peer.subscriptions.filterClass(peer.membership.access)) else {
+        guard let id = fanout.join(filterClass(peer.subscriptions, peer)) else {
             statistics.refused += 1
             peer.close(.tryAgainLater, "too many different subscriptions")
             return nil
@@ -237,7 +251,7 @@ final class WebSocketHub: WebSocketApplication {
 
     func closed(_ peer: WebSocketConversation) {
         if let office {
-            office.left(peer.principal.id, peer.membership.address)
+            office.left(peer.principal, peer.membership.address)
         } else {
             seats.leave(peer.principal.id, peer.membership.address)
         }
@@ -249,25 +263,43 @@ final class WebSocketHub: WebSocketApplication {
         peer.slot = -1
     }
 
+    /// Who is here, on this ring: each credential once.
+    var principals: Set<Principal> {
+        var found = streams.principals
+        for case let peer? in peers { found.insert(peer.principal) }
+        return found
+    }
+
     /// What somebody may see has changed: from now on events are judged by that. Nil when they may
-    /// not be here any more.
-    func accessChanged(_ identity: String, to access: ServerAccess?) {
+    /// not be here any more; they are told the farewell first.
+    func accessChanged(
+        _ principal: Principal, to access: EventAccess?, saying farewell: String? = nil
+    ) {
         for slot in peers.indices {
-            guard let peer = peers[slot], peer.principal.id == identity else { continue }
+            guard let peer = peers[slot], peer.principal == principal else { continue }
             guard let access else {
-                peer.close(.policyViolation, "the permission has ended")
+                dismiss(peer, saying: farewell)
                 continue
             }
             peer.membership.access = access
-            guard let id = fanout.join(peer.subscriptions.filterClass(access)) else {
+            guard let id = fanout.join(filterClass(peer.subscriptions, peer)) else {
                 // No class is free for the new filter, and the old one shows too much.
                 peer.close(.tryAgainLater, "too many different subscriptions")
                 continue
             }
             fanout.adopt(id, slot)
         }
-        streams.accessChanged(identity, to: access)
-        relayAccess(identity, access)
+        streams.accessChanged(principal, to: access)
+        relayAccess(principal, access, farewell)
+    }
+
+    private func dismiss(_ peer: WebSocketConversation, saying farewell: String?) {
+        guard let farewell else {
+            return peer.close(.policyViolation, "the permission has ended")
+        }
+        let message: JSONValue = ["type": "blocked", "message": .string(farewell)]
+        peer.send(text: message.bytes)
+        peer.close(.policyViolation, "blocked")
     }
 
     func isAloft(_ peer: WebSocketConversation) -> Bool {
@@ -288,9 +320,15 @@ final class WebSocketHub: WebSocketApplication {
 
     // MARK: Where a subscriber goes on
 
+    private func filterClass(
+        _ subscriptions: HubSubscriptions, _ peer: WebSocketConversation
+    ) -> FilterClass {
+        subscriptions.filterClass(peer.membership.access, flowUser: peer.membership.flowUser)
+    }
+
     /// Moves the peer to the class of its subscriptions; false when there is no room for another.
     func adopt(_ subscriptions: HubSubscriptions, _ peer: WebSocketConversation) -> Bool {
-        guard let id = fanout.join(subscriptions.filterClass(peer.membership.access)) else {
+        guard let id = fanout.join(filterClass(subscriptions, peer)) else {
             return false
         }
         fanout.adopt(id, Int(peer.slot))
@@ -320,7 +358,7 @@ final class WebSocketHub: WebSocketApplication {
     }
 
     /// A snapshot as of the newest event of this ring, for a peer that was held.
-    func statusArrived(_ id: HubPeerID, _ access: ServerAccess, _ status: [UInt8]) {
+    func statusArrived(_ id: HubPeerID, _ access: EventAccess, _ status: [UInt8]) {
         guard let peer = peer(id) else { return }
         // What it may see has changed meanwhile.
         guard access == peer.membership.access else {
@@ -346,7 +384,7 @@ final class WebSocketHub: WebSocketApplication {
     }
 
     /// The snapshot that a subscriber begins with, or goes on from.
-    func initialStatus(_ access: ServerAccess, isResync: Bool) -> [UInt8] {
+    func initialStatus(_ access: EventAccess, isResync: Bool) -> [UInt8] {
         var status: JSONValue = [
             "type": "initial_status", "timestamp": .string(clock.now.eventText),
             "seq": .int(Int64(lastSequence)),
@@ -355,6 +393,8 @@ final class WebSocketHub: WebSocketApplication {
         status["mcps"] = snapshot(access)
         return status.bytes
     }
+
+    private static let watching = Array(#"{"type":"watching"}"#.utf8)
 
     // MARK: The clock
 

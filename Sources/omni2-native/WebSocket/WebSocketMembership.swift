@@ -11,6 +11,8 @@ struct WebSocketNewcomer: Sendable {
     var lastSeen: UInt64?
     /// Subscribed from the first moment: what `lastSeen` brings back is judged by it.
     var types: [String] = []
+    /// Watches the flows of this user and nothing else.
+    var flowUser: Int64?
     /// `initial_status`, where another ring has made it.
     var status: [UInt8]?
 
@@ -22,28 +24,34 @@ final class WebSocketMembership {
     fileprivate struct Key: Hashable {
         let principal: Principal
         let address: String?
+        let flowUser: Int64?
         let application: ObjectIdentifier
     }
 
     let principal: Principal
     let address: String?
+    /// Set for those who watch the flows of one user and nothing else.
+    let flowUser: Int64?
     let application: any WebSocketApplication
     let shared: WebSocketShared
-    /// The servers whose events they see now; the hub follows changes of permission.
-    var access: ServerAccess
+    /// The events they see now; the hub follows changes of permission.
+    var access: EventAccess
     fileprivate var connections = 0
 
     fileprivate init(_ key: Key, _ application: any WebSocketApplication, _ shared: WebSocketShared)
     {
         principal = key.principal
         address = key.address
+        flowUser = key.flowUser
         access = key.principal.eventAccess
         self.application = application
         self.shared = shared
     }
 
     fileprivate var key: Key {
-        Key(principal: principal, address: address, application: ObjectIdentifier(application))
+        Key(
+            principal: principal, address: address, flowUser: flowUser,
+            application: ObjectIdentifier(application))
     }
 }
 
@@ -56,10 +64,11 @@ final class WebSocketShared {
     init(limits: WebSocketLimits) { self.limits = limits }
 
     func join(
-        _ principal: Principal, _ address: String?, _ application: any WebSocketApplication
+        _ newcomer: WebSocketNewcomer, _ application: any WebSocketApplication
     ) -> WebSocketMembership {
         let key = WebSocketMembership.Key(
-            principal: principal, address: address, application: ObjectIdentifier(application))
+            principal: newcomer.principal, address: newcomer.address,
+            flowUser: newcomer.flowUser, application: ObjectIdentifier(application))
         let membership =
             memberships[key] ?? WebSocketMembership(key, application, self)
         memberships[key] = membership

@@ -8,11 +8,17 @@ enum ServerImport {
     @Sendable
     static func run(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
         let entries = try read(invocation[argument: "FILE"])
+        let units = try units(entries, invocation, client)
         let known = try await RegisteredServer.all(client)
         var done: [(name: String, what: String)] = []
         var refused: [(name: String, reason: String)] = []
-        for (name, body) in entries {
+        for (name, var body) in entries {
             let server = known.first { $0.name == name }
+            if let (unit, file) = units[name] {
+                _ = try unit.install(file, client.environment)
+                // They are the unit's business, and often secrets.
+                for member in ["env", "cwd"] { body[member] = nil }
+            }
             let answer =
                 if let server {
                     try await client.ask("PUT", server.path, body)
@@ -26,6 +32,27 @@ enum ServerImport {
             }
         }
         return reply(done, refused)
+    }
+
+    /// Those of the entries that become units of this host; what cannot become one is said before
+    /// anything is changed.
+    private static func units(
+        _ entries: [(name: String, body: JSONValue)], _ invocation: Invocation, _ client: Client
+    ) throws(Failure) -> [String: (ServerUnit, UnitFile)] {
+        guard ServerUnit.areUsed(client.door) else { return [:] }
+        var units: [String: (ServerUnit, UnitFile)] = [:]
+        for (name, body) in entries {
+            guard let command = body["command"]?.string else { continue }
+            try ServerUnit.requireRoot("mcp import of a server with a command")
+            var file = UnitFile(program: try UnitFile.find(command, client.environment))
+            file.arguments = body["args"]?.strings ?? []
+            file.hasNetwork = invocation.option("network") != nil
+            for (variable, value) in body["env"]?.object?.members ?? [] {
+                file.environment[variable] = value.string ?? value.text
+            }
+            units[name] = (try ServerUnit(name), file)
+        }
+        return units
     }
 
     private static func reply(

@@ -68,6 +68,15 @@ final class HubFixture {
         return (descriptor, io.connect(descriptor, listener: HotKind.accept.token(0, 0)))
     }
 
+    /// A peer sends a text message, whole and masked.
+    func say(_ text: String, from descriptor: Int32) {
+        var writer = ByteWriter(capacity: text.utf8.count + 14)
+        Array(text.utf8).withRawSpan {
+            WebSocketWriter.frame(.text, $0, mask: ByteMask(1, 2, 3, 4), into: &writer)
+        }
+        io.peers[descriptor]?.arriving += writer.array()
+    }
+
     func turn(_ count: Int = 1, after step: Duration = .microseconds(100)) {
         for _ in 0..<count { io.turn(door, after: step) }
     }

@@ -188,7 +188,8 @@ struct EventFactsStateTests {
     private let full = EventFacts(
         type: "mcp_status_change", audience: .flow(user: -7), mcpName: "Git", severity: "high",
         oldStatus: "healthy", newStatus: "down", state: "open", healthStatus: "unhealthy",
-        failureCycles: -3, userRole: "admin", actionType: "enable")
+        failureCycles: -3, userRole: "admin", actionType: "enable", tool: "log",
+        isAboutPeople: true)
 
     /// A field that nobody set here may be one that is not carried: it belongs into `full`.
     @Test func theSampleHasEveryField() {

@@ -11,8 +11,9 @@ from .processes import LEGACY, SERVERS, VENV, Child, free_port
 class HTTPServer:
     """Tests/servers/http_server.py as a process that can be killed and started again on its port."""
 
-    def __init__(self, directory: Path, name: str = "counting", *options: str):
+    def __init__(self, directory: Path, name: str = "counting", *options: str, address: str = "127.0.0.1"):
         self.name = name
+        self.address = address
         self.port = free_port()
         self.options = options
         self.log = directory / f"server-{name}-{self.port}.log"
@@ -21,11 +22,12 @@ class HTTPServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/mcp"
+        return f"http://{self.address}:{self.port}/mcp"
 
     def start(self) -> None:
         self.child = Child([VENV / "python", SERVERS / "http_server.py", self.port,
-                            "--name", self.name, *self.options], self.log)
+                            "--name", self.name, *self.options,
+                            *(["--host", "0.0.0.0"] if self.address != "127.0.0.1" else [])], self.log)
         self.child.answers(self.port)
 
     @property

@@ -23,6 +23,7 @@ final class Upstream {
     private(set) var log: Log
     private let http: HTTPClient
     private let environment: Environment
+    private let unitSockets: String?
     private let eras: UpstreamEras
     var calls = UpstreamCalls()
     var transport: (any UpstreamTransport)?
@@ -43,17 +44,18 @@ final class Upstream {
     var isRefreshing = false
     var mustRefreshAgain = false
 
-    /// `environment` is what a child may inherit from.
+    /// `environment` is what a child may inherit from; with `unitSockets` there are no children.
     init(
         record: ServerRecord, io: any IO, http: HTTPClient,
         deadlines: UpstreamDeadlines = UpstreamDeadlines(), environment: Environment = [:],
-        eras: UpstreamEras = .handshakeFirst, log: Log
+        unitSockets: String? = nil, eras: UpstreamEras = .handshakeFirst, log: Log
     ) {
         self.record = record
         self.io = io
         self.http = http
         self.deadlines = deadlines
         self.environment = environment
+        self.unitSockets = unitSockets
         self.eras = eras
         self.log = log.with(["mcp": record.name])
     }
@@ -118,11 +120,15 @@ final class Upstream {
         if case .unreadable(_, let why) = record.configuration.authentication {
             throw .transport("its credential cannot be read: \(why)")
         }
-        let address = try UpstreamAddress(record.configuration, environment: environment)
+        let address = try UpstreamAddress(
+            record.configuration, environment: environment, unitSockets: unitSockets)
         switch address {
         case .child(let command):
             try await open(
                 ChildTransport(command, io: io, deadlines: deadlines), until: deadline)
+        case .unit(let path):
+            try await open(
+                UnitTransport(path, name: name, io: io, deadlines: deadlines), until: deadline)
         case .eventStream(let url): try await openEventStream(url, until: deadline)
         case .http(let url):
             let transport = HTTPTransport(

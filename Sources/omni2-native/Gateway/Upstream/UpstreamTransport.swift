@@ -1,7 +1,7 @@
 import OmniCore
 import OmniIO
 
-/// How messages travel to a server and back: HTTP, the older event stream, or a child process.
+/// How messages travel to a server and back: HTTP, the older event stream, a child process, or a unit.
 ///
 /// A transport knows nothing of MCP but its framing. It lives from `open` to `close`, once.
 protocol UpstreamTransport: AnyObject {

@@ -9,10 +9,10 @@ enum ShardOrder: Sendable {
     case event(RelayedEvent)
     case adopt(Handover)
     /// The snapshot that was asked for, of the servers of that access.
-    case status(HubPeerID, ServerAccess, [UInt8])
+    case status(HubPeerID, EventAccess, [UInt8])
     /// What became of an event that a subscriber published.
     case published(HubPeerID, reply: [UInt8])
-    case accessChanged(String, ServerAccess?)
+    case accessChanged(Principal, EventAccess?, farewell: String?)
     case report(UInt64)
     case stop(until: MonotonicTime)
     /// A connection that a predecessor of the daemon held.
@@ -41,9 +41,9 @@ struct RelayedEvent: Sendable {
 enum ShardReport: Sendable {
     case opened(RingAddress)
     case failed(SystemError)
-    case wantsStatus(HubPeerID, ServerAccess)
+    case wantsStatus(HubPeerID, EventAccess)
     case wantsPublished(HubPeerID, JSONValue)
-    case left(String, String?)
+    case left(Principal, String?)
     case lagged(String?, missed: UInt64)
     case report(UInt64, HubReport)
     case parked([ParkedPeer])

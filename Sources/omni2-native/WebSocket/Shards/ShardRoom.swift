@@ -63,7 +63,8 @@ final class ShardRoom {
         case .published(let peer, let reply):
             office.publishing -= 1
             hub.tell(peer, reply)
-        case .accessChanged(let identity, let access): hub.accessChanged(identity, to: access)
+        case .accessChanged(let principal, let access, let farewell):
+            hub.accessChanged(principal, to: access, saying: farewell)
         case .report(let number):
             office.letters.append(
                 .report(number, hub.report(shard: plan.number, of: plan.count)))
@@ -95,13 +96,13 @@ final class ShardRoom {
         let isIn = door.adopt(
             handover.descriptor, handover.listener, conversation, saying: handover.answer,
             early: handover.early)
-        if !isIn { office.left(handover.newcomer.principal.id, handover.newcomer.address) }
+        if !isIn { office.left(handover.newcomer.principal, handover.newcomer.address) }
     }
 
     private func restore(_ peer: ParkedPeer, _ newcomer: WebSocketNewcomer) {
         let conversation = WebSocketConversation(newcomer, to: hub, shared: shared)
         guard !door.restore(peer, conversation) else { return }
-        office.left(newcomer.principal.id, newcomer.address)
+        office.left(newcomer.principal, newcomer.address)
     }
 
     /// How long the replies to what subscribers published may still take.
@@ -128,7 +129,7 @@ final class ShardOffice: HubOffice {
     /// Beyond it publishers are told to try again.
     private static let publishingMax = 1024
 
-    func wantsStatus(_ peer: HubPeerID, _ access: ServerAccess) {
+    func wantsStatus(_ peer: HubPeerID, _ access: EventAccess) {
         letters.append(.wantsStatus(peer, access))
     }
 
@@ -139,7 +140,9 @@ final class ShardOffice: HubOffice {
         return true
     }
 
-    func left(_ identity: String, _ address: String?) { letters.append(.left(identity, address)) }
+    func left(_ principal: Principal, _ address: String?) {
+        letters.append(.left(principal, address))
+    }
 
     func lagged(_ host: String?, missed: UInt64) { letters.append(.lagged(host, missed: missed)) }
 }

@@ -22,6 +22,8 @@ final class Shards {
         var orders: [ShardOrder] = []
         /// Subscribers there, and those on their way.
         var seats = 0
+        /// Who has them, by credential.
+        var guests: [Principal: Int] = [:]
         /// It has not read its mail for too long: events are left out.
         var isBehind = false
 
@@ -67,9 +69,9 @@ final class Shards {
         self.links = links
         guard !links.isEmpty else { return }
         hub.relay = { [unowned self] in relay($0, $1) }
-        hub.relayAccess = { [unowned self] identity, access in
-            for link in self.links where link.isOpen {
-                link.orders.append(.accessChanged(identity, access))
+        hub.relayAccess = { [unowned self] principal, access, farewell in
+            for link in self.links where link.isOpen && link.guests[principal] != nil {
+                link.orders.append(.accessChanged(principal, access, farewell: farewell))
             }
         }
     }
@@ -114,8 +116,7 @@ final class Shards {
     /// True when another ring goes on with the connection.
     func take(_ peer: ParkedPeer, _ newcomer: WebSocketNewcomer) -> Bool {
         guard let link = emptiest() else { return false }
-        link.seats += 1
-        hub.takeSeat(newcomer.principal, address: newcomer.address)
+        takeSeat(link, newcomer)
         link.orders.append(.restore(peer, newcomer))
         return true
     }
@@ -145,8 +146,7 @@ final class Shards {
             let conversation = WebSocketConversation(newcomer, to: hub, shared: shared)
             return exchange.upgrade(handshake.respond, to: conversation)
         }
-        link.seats += 1
-        hub.takeSeat(newcomer.principal, address: newcomer.address)
+        takeSeat(link, newcomer)
         let listener = exchange.listenerIndex
         exchange.depart(handshake.respond) { [unowned self] answer, socket in
             guard let (descriptor, early) = socket else { return left(link, newcomer) }
@@ -175,13 +175,26 @@ final class Shards {
         return best.seats < here ? best : nil
     }
 
-    private func left(_ link: Link, _ newcomer: WebSocketNewcomer) {
-        left(link, newcomer.principal.id, newcomer.address)
+    private func takeSeat(_ link: Link, _ newcomer: WebSocketNewcomer) {
+        link.seats += 1
+        link.guests[newcomer.principal, default: 0] += 1
+        hub.takeSeat(newcomer.principal, address: newcomer.address)
     }
 
-    private func left(_ link: Link, _ identity: String, _ address: String?) {
+    private func left(_ link: Link, _ newcomer: WebSocketNewcomer) {
+        left(link, newcomer.principal, newcomer.address)
+    }
+
+    private func left(_ link: Link, _ principal: Principal, _ address: String?) {
         link.seats -= 1
-        hub.giveUpSeat(identity, address)
+        let rest = link.guests[principal, default: 1] - 1
+        link.guests[principal] = rest > 0 ? rest : nil
+        hub.giveUpSeat(principal.id, address)
+    }
+
+    /// Who is on the other rings, or on the way there: each credential once.
+    var principals: Set<Principal> {
+        links.reduce(into: []) { $0.formUnion($1.guests.keys) }
     }
 
     // MARK: Events
@@ -242,7 +255,7 @@ final class Shards {
             // Publishing comes first: the event precedes the reply in the mail as well.
             let reply = hub.reply(to: request)
             link.orders.append(.published(peer, reply: reply))
-        case .left(let identity, let address): left(link, identity, address)
+        case .left(let principal, let address): left(link, principal, address)
         case .lagged(let host, let missed): hub.noteLag(host, missed)
         case .report(let number, let report): gather(number, report)
         case .parked(let peers): parked += peers
