@@ -118,7 +118,7 @@ struct ToolRoutes {
         let request = ToolCall(
             server: server, tool: tool,
             annotations: item.map { Self.annotations($0) } ?? ToolAnnotations(),
-            arguments: arguments.isNull ? Array("{}".utf8) : arguments.bytes, meta: nil,
+            arguments: arguments.isNull ? Array("{}".utf8) : arguments.bytes,
             mayBeCached: true, principal: call.principal, requestID: call.exchange.requestID)
         if let known = gateway.caller.cached(request) { return finish(call, request, known) }
         let deadline = io.now + gateway.callTime(of: server)
@@ -153,6 +153,8 @@ struct ToolRoutes {
                 call, isLate ? .gatewayTimeout : .badGateway, server, tool,
                 error: "\(server) could not be asked: \(reason)",
                 more: ["circuit_state": .string(gateway.circuit(of: request.server))])
+        case .cancelled:
+            answer(call, .badGateway, server, tool, error: "The call was cancelled.")
         case .tooLarge(let limit):
             answer(
                 call, .badGateway, server, tool,

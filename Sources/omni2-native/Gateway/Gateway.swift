@@ -8,6 +8,11 @@ final class Gateway {
     struct Settings {
         var callTime = Duration.seconds(30)
         var listTime = Duration.seconds(10)
+        /// How long a client may take to answer what a server asks in the middle of a call.
+        var inputTime = Duration.seconds(300)
+        /// Streams of `subscriptions/listen`, and calls that wait for their clients.
+        var listenersMax = 10_000
+        var heldMax = 1000
         /// Entries of one page of a list.
         var pageMax = 1000
     }
@@ -16,6 +21,13 @@ final class Gateway {
     let settings: Settings
     let sessions: GatewaySessions
     let caller: ToolCaller
+    let held: HeldCalls
+    let tasks = TaskOwners()
+    private(set) lazy var listeners = ListenStreams(self, countMax: settings.listenersMax)
+    private(set) lazy var watches = ResourceWatches(self)
+    private let personal: PersonalUpstreams
+    /// The most detail of logs that a client has asked for.
+    private var logLevel: MCPLogLevel?
     private let coordinator: Coordinator
     private let cache: Cache
     private let log: Log
@@ -24,14 +36,22 @@ final class Gateway {
 
     static let peer = MCPPeer(
         name: "omni2-native", version: Main.version, title: "OMNI2 native MCP gateway")
+    static let peerJSON: [UInt8] = {
+        var json = JSONWriter()
+        peer.write(for: .latest, to: &json)
+        return json.take()
+    }()
     static let capabilities: ServerCapabilities = [
         .tools, .toolsListChanged, .prompts, .promptsListChanged, .resources,
-        .resourcesListChanged, .logging, .completions,
+        .resourcesListChanged, .resourcesSubscribe, .logging, .completions,
     ]
+    /// Our lists are announced when they change; for who does not listen they are fresh so long.
+    static let listFreshness = EraTranslation.Freshness(
+        timeToLiveMilliseconds: 10_000, scope: .personal)
 
     init(
         io: any IO, settings: Settings, sessions: GatewaySessions, cache: Cache,
-        coordinator: Coordinator, log: Log
+        coordinator: Coordinator, personal: PersonalUpstreams, log: Log
     ) {
         self.io = io
         self.settings = settings
@@ -39,7 +59,10 @@ final class Gateway {
         self.coordinator = coordinator
         self.cache = cache
         self.log = log
-        caller = ToolCaller(io: io, cache: cache, coordinator: coordinator, log: log)
+        self.personal = personal
+        held = HeldCalls(countMax: settings.heldMax)
+        caller = ToolCaller(
+            io: io, cache: cache, coordinator: coordinator, upstreams: personal, log: log)
         coordinator.observers.append { [unowned self] in self.serverChanged($0) }
     }
 
@@ -47,7 +70,10 @@ final class Gateway {
         io.spawn {
             while !self.isStopped {
                 await self.io.sleep(until: self.io.now + .seconds(15))
-                if !self.isStopped { self.sessions.tidy() }
+                if self.isStopped { return }
+                self.sessions.tidy()
+                self.listeners.tidy()
+                self.personal.tidy()
             }
         }
     }
@@ -55,6 +81,12 @@ final class Gateway {
     func stop() {
         isStopped = true
         sessions.endAll()
+        listeners.endAll()
+    }
+
+    /// Ends what children they have; before the coordinator ends its own.
+    func closeSessions(until deadline: MonotonicTime) async {
+        await personal.closeAll(until: deadline)
     }
 
     // MARK: Servers come and go
@@ -65,18 +97,37 @@ final class Gateway {
         switch change {
         case .available(let server):
             cache.connected(server)
+            attend(server)
         case .catalogueChanged(let server):
             cache.listChanged(server)
         case .reloaded(let old, let new):
             caller.forget(old.id)
+            personal.forget(old.id)
             cache.invalidate(server: old.name, because: "reloaded")
             if new.name != old.name { cache.invalidate(server: new.name, because: "reloaded") }
         case .unloaded(let server):
             caller.forget(server.id)
+            personal.forget(server.id)
             cache.disappeared(server.name, because: "unloaded")
         case .unavailable, .circuitChanged: break
         }
         refreshCatalogue()
+    }
+
+    /// A server that is there is heard, and told what clients want to hear.
+    private func attend(_ server: LiveServer) {
+        guard let upstream = server.upstream else { return }
+        let id = server.id
+        upstream.resourceUpdated = { [weak self] _, uri in self?.watches.updated(id, uri: uri) }
+        if let logLevel { upstream.want(logLevel) }
+        watches.restore(server)
+    }
+
+    /// A client wants logs in this detail.
+    func want(_ level: MCPLogLevel) {
+        if let logLevel, logLevel <= level { return }
+        logLevel = level
+        for server in coordinator.registry.servers { server.upstream?.want(level) }
     }
 
     /// Tools of a server whose circuit is open, or that is not connected, are not offered.
@@ -91,6 +142,7 @@ final class Gateway {
             if changes.prompts { session.notify(MCPMethod.promptsListChanged.name) }
             if changes.resources { session.notify(MCPMethod.resourcesListChanged.name) }
         }
+        listeners.changed(changes)
     }
 
     func server(_ id: Int) -> LiveServer? { coordinator.registry.server(id: id) }
@@ -146,17 +198,6 @@ final class Gateway {
     }
 
     // MARK: Prompts and resources
-
-    /// Asks the server that owns `params.name` or `params.uri`, under the name it knows.
-    func forward(
-        _ method: MCPMethod, to item: Owner, params: ByteRange, in bytes: RawSpan
-    ) -> (upstream: Upstream, params: [UInt8])? {
-        guard let upstream = server(item.server)?.upstream else { return nil }
-        var splice = JSONSplice()
-        let member: StaticString = method == .getPrompt ? "name" : "uri"
-        splice.edit(params, in: bytes, [.init(member, value: .string(item.name))])
-        return (upstream, splice.applied(to: params, of: bytes))
-    }
 
     struct Owner {
         let server: Int

@@ -138,26 +138,31 @@ struct HouseBuilder {
                 frameBytesMax: limits.messageBytesMax, messageBytesMax: limits.messageBytesMax))
     }
 
-    func coordinator(_ store: SQLStore, _ hub: WebSocketHub) throws(StartError) -> Coordinator {
+    /// How sessions with servers are made, all over one client.
+    func upstreams() throws(StartError) -> (ServerRecord) -> Upstream {
         let http: HTTPClient
         do throws(SystemError) {
             http = try HTTPClient(io: io)
         } catch {
             throw .system(error)
         }
-        let (io, environment, deadlines) = (io, environment, upstreamDeadlines)
-        let gatewayLog = log(.gateway)
-        return Coordinator(
+        let (io, environment, deadlines, log) = (io, environment, upstreamDeadlines, log(.gateway))
+        return { record in
+            Upstream(
+                record: record, io: io, http: http, deadlines: deadlines, environment: environment,
+                log: log)
+        }
+    }
+
+    func coordinator(
+        _ store: SQLStore, _ hub: WebSocketHub, _ makeUpstream: @escaping (ServerRecord) -> Upstream
+    ) -> Coordinator {
+        Coordinator(
             io: io, store: store, journal: journal,
             settings: CoordinatorSettings(configuration.coordinator),
             circuits: CircuitBreakerConfiguration(configuration.circuitBreaker),
             publish: { [unowned hub] in hub.publish($0) },
-            makeSession: { record in
-                WatchedUpstream(
-                    Upstream(
-                        record: record, io: io, http: http, deadlines: deadlines,
-                        environment: environment, log: gatewayLog))
-            })
+            makeSession: { WatchedUpstream(makeUpstream($0)) })
     }
 
     private var upstreamDeadlines: UpstreamDeadlines {
@@ -220,7 +225,10 @@ struct HouseBuilder {
         }
     }
 
-    func gateway(_ cache: Cache, _ coordinator: Coordinator) -> Gateway {
+    func gateway(
+        _ cache: Cache, _ coordinator: Coordinator,
+        _ makeUpstream: @escaping (ServerRecord) -> Upstream
+    ) -> Gateway {
         var settings = Gateway.Settings()
         settings.callTime = configuration.mcp.callTimeout
         settings.listTime = configuration.mcp.listTimeout
@@ -228,7 +236,7 @@ struct HouseBuilder {
             io: io, countMax: limits.sessionsMax, idleTime: configuration.mcp.sessionIdleTimeout)
         return Gateway(
             io: io, settings: settings, sessions: sessions, cache: cache, coordinator: coordinator,
-            log: log(.gateway))
+            personal: PersonalUpstreams(io: io, make: makeUpstream), log: log(.gateway))
     }
 
     // MARK: The door

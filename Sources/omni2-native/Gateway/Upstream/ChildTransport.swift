@@ -39,7 +39,7 @@ final class ChildTransport: UpstreamTransport {
         // Whatever prints to standard output by accident does not begin like a message.
         let first = line.first { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }
         if first == UInt8(ascii: "{") || first == UInt8(ascii: "[") {
-            sink?.received(line)
+            sink?.received(line, on: nil)
         } else {
             sink?.receivedGarbage(line)
         }
@@ -61,9 +61,7 @@ final class ChildTransport: UpstreamTransport {
         sink?.lost(.transport(text))
     }
 
-    func send(
-        _ message: [UInt8], for call: UpstreamCall, until deadline: MonotonicTime
-    ) async throws(UpstreamError) {
+    func send(_ message: [UInt8], for call: UpstreamCall) async throws(UpstreamError) {
         try write(message)
     }
 

@@ -68,7 +68,7 @@ final class EventStreamTransport: UpstreamTransport {
             try pump.received(chunk) { name, data in
                 switch name {
                 case "endpoint": noteEndpoint(String(decoding: data, as: UTF8.self))
-                case "message": sink?.received(data)
+                case "message": sink?.received(data, on: nil)
                 default: break
                 }
             }
@@ -86,10 +86,8 @@ final class EventStreamTransport: UpstreamTransport {
 
     // MARK: Sending
 
-    func send(
-        _ message: [UInt8], for call: UpstreamCall, until deadline: MonotonicTime
-    ) async throws(UpstreamError) {
-        try await post(message, call.isRepeatable, call.cancellation, deadline)
+    func send(_ message: [UInt8], for call: UpstreamCall) async throws(UpstreamError) {
+        try await post(message, call.isRepeatable, call.cancellation, call.deadline)
     }
 
     func send(_ message: [UInt8], until deadline: MonotonicTime) async throws(UpstreamError) {

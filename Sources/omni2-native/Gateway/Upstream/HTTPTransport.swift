@@ -35,25 +35,24 @@ final class HTTPTransport: UpstreamTransport {
 
     // MARK: Sending
 
-    func send(
-        _ message: [UInt8], for call: UpstreamCall, until deadline: MonotonicTime
-    ) async throws(UpstreamError) {
+    func send(_ message: [UInt8], for call: UpstreamCall) async throws(UpstreamError) {
+        let deadline = call.deadline
         let session = sessionID
         let response = try await post(
             message, call.headers, call.isRepeatable, call.cancellation, deadline)
-        if call.method == "initialize", let id = response.header("mcp-session-id") {
+        if call.method == .initialize, let id = response.header("mcp-session-id") {
             sessionID = id
         }
         guard (200..<300).contains(response.status) else {
             return try await refused(response, session, call, deadline)
         }
         switch HTTPMediaType(response.header("content-type")) {
-        case .json: deliver(try await collect(response, deadline))
-        case .eventStream: try await readStream(response, for: call, deadline)
+        case .json: deliver(try await collect(response, deadline), on: call)
+        case .eventStream: try await readStream(response, for: call)
         case .other(let type):
             response.discard(until: io.now + .seconds(1))
             throw .protocolViolation(
-                "answered \(call.method) with HTTP \(response.status) and \(type)")
+                "answered \(call.method.name) with HTTP \(response.status) and \(type)")
         }
         if !call.hasEnded { throw .protocolViolation("the answer is not that of the request") }
     }
@@ -131,25 +130,27 @@ final class HTTPTransport: UpstreamTransport {
         let text = HTTPRefusal.excerpt(body)
         if session != nil, HTTPRefusal.saysUnknownSession(status, text) { throw .sessionExpired }
         if let call, case .json = HTTPMediaType(response.header("content-type")) {
-            deliver(body)
+            deliver(body, on: call)
             if call.hasEnded { return }
         }
         refusedStatus = status
         throw .transport("HTTP \(status)\(text.isEmpty ? "" : ": ")\(text)")
     }
 
-    private func deliver(_ message: [UInt8]) { sink?.received(message) }
+    private func deliver(_ message: [UInt8], on call: UpstreamCall?) {
+        sink?.received(message, on: call)
+    }
 
     // MARK: Event streams
 
     /// Reads the stream that answers a request, over as many connections as the server likes.
     private func readStream(
-        _ first: HTTPClientResponse, for call: UpstreamCall, _ deadline: MonotonicTime
+        _ first: HTTPClientResponse, for call: UpstreamCall
     ) async throws(UpstreamError) {
         let pump = EventPump(bytesMax: deadlines.messageBytesMax)
         var response = first
         while true {
-            let failure = try await read(response, pump, until: deadline) { call.hasEnded }
+            let failure = try await read(response, pump, for: call)
             if call.hasEnded {
                 response.discard(until: io.now + .seconds(1))
                 return
@@ -158,9 +159,9 @@ final class HTTPTransport: UpstreamTransport {
             guard !pump.lastEventID.isEmpty else {
                 throw failure ?? .transport("the event stream ended before the answer")
             }
-            await io.sleep(until: min(deadline, io.now + (pump.retry ?? .seconds(1))))
-            if io.now >= deadline { throw .timedOut("waiting for the answer") }
-            response = try await resume(pump, call.cancellation, deadline)
+            await io.sleep(until: min(call.deadline, io.now + (pump.retry ?? .seconds(1))))
+            if io.now >= call.deadline { throw call.lateness }
+            response = try await resume(pump, call.cancellation, call.deadline)
         }
     }
 
@@ -180,21 +181,24 @@ final class HTTPTransport: UpstreamTransport {
     /// Nil when the stream ended in good order or `isDone`; a lost connection is returned, since
     /// it may be resumed, and everything else thrown.
     private func read(
-        _ response: HTTPClientResponse, _ pump: EventPump, until deadline: MonotonicTime,
-        _ isDone: () -> Bool
+        _ response: HTTPClientResponse, _ pump: EventPump, for call: UpstreamCall
     ) async throws(UpstreamError) -> UpstreamError? {
-        while !isDone() {
+        while !call.hasEnded {
             let chunk: [UInt8]?
             do throws(HTTPClientError) {
-                chunk = try await response.nextChunk(until: deadline)
+                chunk = try await response.nextChunk(until: call.deadline)
             } catch {
+                if error == .timedOut(.body) {
+                    if io.now < call.deadline { continue }
+                    throw call.lateness
+                }
                 if case .reset = error { return UpstreamError(error) }
                 throw UpstreamError(error)
             }
             guard let chunk else { return nil }
             try pump.received(chunk) { name, data in
                 // An event without data only carries an id to resume after.
-                if name == "message", !data.isEmpty { deliver(data) }
+                if name == "message", !data.isEmpty { deliver(data, on: call) }
             }
         }
         return nil
@@ -203,9 +207,12 @@ final class HTTPTransport: UpstreamTransport {
     // MARK: The listening stream
 
     func listen(_ subscription: [UInt8]?) {
-        guard listening == nil, !isClosed else { return }
+        guard !isClosed, listening == nil || subscription != nil else { return }
         let cancellation = HTTPCancellation()
+        let old = listening
         listening = cancellation
+        // The new stream is asked for before the old one ends, so that little falls between them.
+        defer { old?.cancel() }
         cancelsByClosing = subscription != nil
         io.spawn { await self.listen(subscription, cancellation) }
     }
@@ -294,7 +301,7 @@ final class HTTPTransport: UpstreamTransport {
                 }
                 guard let chunk else { return .ended }
                 try pump.received(chunk) { name, data in
-                    if name == "message", !data.isEmpty { deliver(data) }
+                    if name == "message", !data.isEmpty { deliver(data, on: nil) }
                 }
             }
             return .ended

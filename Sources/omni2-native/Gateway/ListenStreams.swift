@@ -1,0 +1,159 @@
+import OmniCore
+import OmniIO
+
+/// The streams of `subscriptions/listen`: how clients of the stateless era hear of changes.
+///
+/// Each frame carries the id of the request that opened its stream; nothing is replayed.
+final class ListenStreams {
+    final class Stream {
+        let exchange: MCPExchange
+        let wants: Wants
+        init(_ exchange: MCPExchange, _ wants: Wants) {
+            self.exchange = exchange
+            self.wants = wants
+        }
+    }
+
+    struct Wants: OptionSet {
+        var rawValue: UInt8
+        static let tools = Wants(rawValue: 1)
+        static let prompts = Wants(rawValue: 2)
+        static let resources = Wants(rawValue: 4)
+    }
+
+    private let gateway: Gateway
+    private var streams: [ObjectIdentifier: Stream] = [:]
+    private let countMax: Int
+
+    init(_ gateway: Gateway, countMax: Int) {
+        self.gateway = gateway
+        self.countMax = countMax
+    }
+
+    var count: Int { streams.count }
+
+    /// Acknowledges what is honoured of `params.notifications`, and goes on until one side ends it.
+    func open(
+        _ exchange: MCPExchange, _ filter: ByteRange, in bytes: RawSpan
+    ) throws(RPCFailure) {
+        guard streams.count < countMax else { throw RPCFailure(.internalError, .tooMany) }
+        func wants(_ name: StaticString) -> Bool {
+            JSONScanner.bool(JSONScanner.member(name, of: filter, in: bytes), in: bytes) == true
+        }
+        var wanted: Wants = []
+        if wants("toolsListChanged") { wanted.insert(.tools) }
+        if wants("promptsListChanged") { wanted.insert(.prompts) }
+        if wants("resourcesListChanged") { wanted.insert(.resources) }
+        let uris = Self.uris(filter, in: bytes).filter { gateway.owner(ofResource: $0) != nil }
+        let stream = Stream(exchange, wanted)
+        let key = ObjectIdentifier(stream)
+        streams[key] = stream
+        exchange.withdraw = { [weak self] _ in self?.remove(key) }
+        acknowledge(stream, uris)
+        watch(uris, for: stream)
+    }
+
+    private static func uris(_ filter: ByteRange, in bytes: RawSpan) -> [String] {
+        guard let list = JSONScanner.member("resourceSubscriptions", of: filter, in: bytes) else {
+            return []
+        }
+        var uris: [String] = []
+        var elements = JSONElements(of: list, in: bytes)
+        while let element = elements.next(in: bytes), uris.count < ResourceWatches.perWatcherMax {
+            if let uri = JSONScanner.string(element, in: bytes) { uris.append(uri) }
+        }
+        return uris
+    }
+
+    private func acknowledge(_ stream: Stream, _ uris: [String]) {
+        var json = JSONWriter()
+        json.object { json in
+            json.memberObject("notifications") { json in
+                if stream.wants.contains(.tools) { json.member("toolsListChanged", true) }
+                if stream.wants.contains(.prompts) { json.member("promptsListChanged", true) }
+                if stream.wants.contains(.resources) { json.member("resourcesListChanged", true) }
+                if !uris.isEmpty { json.member("resourceSubscriptions", uris) }
+            }
+            Self.meta(stream, &json)
+        }
+        tell(stream, .subscriptionsAcknowledged, json.take())
+    }
+
+    private static func meta(_ stream: Stream, _ json: inout JSONWriter) {
+        json.memberObject("_meta") { json in
+            json.member(ModernMeta.subscriptionID, raw: stream.exchange.id)
+        }
+    }
+
+    private func watch(_ uris: [String], for stream: Stream) {
+        if uris.isEmpty { return }
+        let key = ObjectIdentifier(stream)
+        gateway.io.spawn { [gateway] in
+            for uri in uris {
+                guard let owner = gateway.owner(ofResource: uri) else { continue }
+                do throws(UpstreamError) {
+                    try await gateway.watches.add(
+                        key, owner, as: uri, until: gateway.io.now + .seconds(10)
+                    ) { [weak self, weak stream] uri in
+                        guard let self, let stream else { return }
+                        var json = JSONWriter()
+                        json.object { json in
+                            json.member("uri", uri)
+                            Self.meta(stream, &json)
+                        }
+                        self.tell(stream, .resourceUpdated, json.take())
+                    }
+                } catch {
+                    // A server that does not tell of changes: nothing will come, which is what a
+                    // resource that never changes looks like.
+                }
+                // It may have ended while the server was asked.
+                if self.streams[key] == nil { gateway.watches.removeAll(key) }
+            }
+        }
+    }
+
+    func changed(_ changes: GatewayCatalogue.Changes) {
+        for stream in streams.values {
+            if changes.tools { tell(stream, .tools, .toolsListChanged) }
+            if changes.prompts { tell(stream, .prompts, .promptsListChanged) }
+            if changes.resources { tell(stream, .resources, .resourcesListChanged) }
+        }
+    }
+
+    private func tell(_ stream: Stream, _ kind: Wants, _ method: MCPMethod) {
+        guard stream.wants.contains(kind) else { return }
+        var json = JSONWriter()
+        json.object { Self.meta(stream, &$0) }
+        tell(stream, method, json.take())
+    }
+
+    /// A client that does not read is cut off: it listens anew and reads the lists again.
+    private func tell(_ stream: Stream, _ method: MCPMethod, _ params: [UInt8]) {
+        if stream.exchange.pendingBytes > Self.pendingMax {
+            return end(stream)
+        }
+        stream.exchange.notify(method, params)
+    }
+
+    private static let pendingMax = 1 << 20
+
+    func tidy() { for stream in streams.values { stream.exchange.keepAlive() } }
+
+    private func remove(_ key: ObjectIdentifier) {
+        streams[key] = nil
+        gateway.watches.removeAll(key)
+    }
+
+    private func end(_ stream: Stream) {
+        remove(ObjectIdentifier(stream))
+        var json = JSONWriter()
+        json.object { json in
+            json.member("resultType", "complete")
+            Self.meta(stream, &json)
+        }
+        stream.exchange.answer(raw: json.take())
+    }
+
+    func endAll() { for stream in streams.values { end(stream) } }
+}
