@@ -119,6 +119,11 @@ struct ServerBody {
         } catch {
             throw Problem(message: error.description)
         }
+        do throws(UpstreamSettings.Problem) {
+            if let omni2 = meta["omni2"], !omni2.isNull { _ = try UpstreamSettings(omni2) }
+        } catch {
+            throw Problem(message: error.description)
+        }
         configuration.metaData = meta.text
     }
 
@@ -215,7 +220,7 @@ struct ServerBody {
                 configuration.authentication = .none
                 return
             }
-            type = try Self.choice("auth_type", value, ["bearer", "api_key", "custom_headers"])
+            type = try Self.choice("auth_type", value, ["bearer", "api_key", "custom_headers", "oauth2"])
         } else {
             type = configuration.authentication.word
         }
@@ -244,6 +249,13 @@ struct ServerBody {
                 throw Problem(message: "auth_config.header_name is not the name of a header")
             }
             return .apiKey(header: header, key: key)
+        case "oauth2":
+            guard let client = ServerConfiguration.OAuthClient(options) else {
+                throw Problem(
+                    message: "auth_config needs token_url (http or https), client_id and "
+                        + "client_secret")
+            }
+            return .oauth(client)
         default:
             guard let headers = options["headers"]?.object, !headers.isEmpty else {
                 throw Problem(message: "auth_config.headers must be an object of texts")
@@ -280,6 +292,7 @@ extension ServerConfiguration.Authentication {
         case .bearer: "bearer"
         case .apiKey: "api_key"
         case .headers: "custom_headers"
+        case .oauth: "oauth2"
         case .unreadable(let word, _): word
         }
     }

@@ -28,7 +28,6 @@ final class PersonalUpstreams {
     private let io: any IO
     private let make: (ServerRecord) -> Upstream
     private var entries: [Key: Entry] = [:]
-    private var scopes: [Int: (text: String, isPersonal: Bool)] = [:]
 
     private static let perServerMax = 256
     private static let idleTime = Duration.seconds(600)
@@ -45,7 +44,7 @@ final class PersonalUpstreams {
         of server: LiveServer, for principal: Principal, until deadline: MonotonicTime
     ) async throws(UpstreamError) -> Upstream {
         guard let shared = server.upstream else { throw .notConnected }
-        guard isPersonal(server), !principal.id.isEmpty else { return shared }
+        guard shared.settings.isPersonal, !principal.id.isEmpty else { return shared }
         let entry = entry(of: server, for: principal)
         entry.lastUsed = io.now
         entry.users += 1
@@ -72,23 +71,12 @@ final class PersonalUpstreams {
         return entry
     }
 
-    /// The row's word, read once per change of its text.
-    private func isPersonal(_ server: LiveServer) -> Bool {
-        let text = server.record.configuration.metaData
-        guard text.contains("\"session\"") else { return false }
-        if let known = scopes[server.id], known.text == text { return known.isPersonal }
-        let scope = (try? JSONValue(parsing: Array(text.utf8)))?["session"]?.string
-        scopes[server.id] = (text, scope == "principal")
-        return scope == "principal"
-    }
-
     private func close(_ key: Key) {
         guard let entry = entries.removeValue(forKey: key) else { return }
         io.spawn { [io] in await entry.upstream.close(until: io.now + .seconds(5)) }
     }
 
     func forget(_ server: Int) {
-        scopes[server] = nil
         for key in entries.keys where key.server == server { close(key) }
     }
 

@@ -65,7 +65,7 @@ final class ServerImport {
             throw .init(message: "needs url or command")
         }
         var body: JSONValue = ["name": .string(name)]
-        for member in ["url", "command", "args", "env", "cwd", "description", "omni2"] {
+        for member in ["url", "command", "args", "env", "cwd", "description", "omni2", "meta_data"] {
             if let value = entry[member] { body[member] = value }
         }
         if let word = entry["type"]?.string ?? entry["transport"]?.string {

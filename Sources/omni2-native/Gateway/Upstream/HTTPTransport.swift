@@ -8,7 +8,8 @@ final class HTTPTransport: UpstreamTransport {
     weak var sink: (any UpstreamSink)?
     var protocolVersion: String?
     private let url: String
-    private let ownHeaders: [HTTPClientRequest.Header]
+    private let credential: UpstreamCredential
+    private let connection: HTTPClientRequest.Options
     private let io: any IO
     private let http: HTTPClient
     private let deadlines: UpstreamDeadlines
@@ -20,11 +21,12 @@ final class HTTPTransport: UpstreamTransport {
     private(set) var cancelsByClosing = false
 
     init(
-        url: String, headers: [HTTPClientRequest.Header], io: any IO, http: HTTPClient,
-        deadlines: UpstreamDeadlines
+        url: String, credential: UpstreamCredential, connection: HTTPClientRequest.Options,
+        io: any IO, http: HTTPClient, deadlines: UpstreamDeadlines
     ) {
         self.url = url
-        ownHeaders = headers
+        self.credential = credential
+        self.connection = connection
         self.io = io
         self.http = http
         self.deadlines = deadlines
@@ -84,7 +86,8 @@ final class HTTPTransport: UpstreamTransport {
     }
 
     private func request(_ method: String, accepting types: String) -> HTTPClientRequest {
-        var request = HTTPClientRequest(method, url, headers: ownHeaders)
+        var request = HTTPClientRequest(method, url)
+        request.options = connection
         request.connectTimeout = deadlines.connect
         request.headers.append(.init("Accept", types))
         if let sessionID { request.headers.append(.init("Mcp-Session-Id", sessionID)) }
@@ -97,10 +100,18 @@ final class HTTPTransport: UpstreamTransport {
     private func perform(
         _ request: HTTPClientRequest, _ deadline: MonotonicTime, _ cancellation: HTTPCancellation?
     ) async throws(UpstreamError) -> HTTPClientResponse {
-        do throws(HTTPClientError) {
-            return try await http.send(request, until: deadline, cancellation: cancellation)
-        } catch {
-            throw UpstreamError(error)
+        while true {
+            var authorized = request
+            authorized.headers += try await credential.headers(until: deadline)
+            do throws(HTTPClientError) {
+                let response = try await http.send(
+                    authorized, until: deadline, cancellation: cancellation)
+                // A token may end before its time. Who refuses it has not looked at the request.
+                guard response.status == 401, credential.wasRefused() else { return response }
+                response.discard(until: io.now + .seconds(1))
+            } catch {
+                throw UpstreamError(error)
+            }
         }
     }
 
@@ -231,7 +242,11 @@ final class HTTPTransport: UpstreamTransport {
                 // Some servers end the stream at once, every time: not a loss, but no hurry either.
                 shortStreams = io.now - start < .seconds(5) ? shortStreams + 1 : 0
             case .notOffered:
-                if hasWorked { sink?.lost(.sessionExpired) }
+                if hasWorked {
+                    sink?.lost(.sessionExpired)
+                } else if subscription != nil {
+                    sink?.listeningRefused()
+                }
                 return
             case .failed(let error):
                 failures += 1

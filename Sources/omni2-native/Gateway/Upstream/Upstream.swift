@@ -8,6 +8,7 @@ import OmniIO
 /// arrive in `UpstreamMessages`, its lists are read in `UpstreamListing`.
 final class Upstream {
     private(set) var record: ServerRecord
+    private(set) var settings = UpstreamSettings()
     var name: String { record.name }
     var isConnected = false
     var catalogue = UpstreamCatalogue()
@@ -36,7 +37,7 @@ final class Upstream {
     /// The most detail a client has asked for; nil leaves it to the server.
     var logLevel: MCPLogLevel?
     /// The id of the subscription that listens now.
-    private var listenID: Int64?
+    private(set) var listenID: Int64?
     /// Rises with every handshake: who finds it changed need not renew the session again.
     private var sessionNumber: UInt64 = 0
     /// Rises with every `connect` and `close`: who finds it changed has been overtaken.
@@ -62,6 +63,17 @@ final class Upstream {
         self.environment = environment
         self.eras = eras
         self.log = log.with(["mcp": record.name])
+        readSettings()
+    }
+
+    /// What the row says about the way to the server.
+    private func readSettings() {
+        do throws(UpstreamSettings.Problem) {
+            settings = try UpstreamSettings(metaData: record.configuration.metaData)
+        } catch {
+            settings = UpstreamSettings()
+            log.warning("meta_data is wrong, going on without", fields: ["error": "\(error)"])
+        }
     }
 
     deinit {
@@ -73,9 +85,11 @@ final class Upstream {
     /// Takes a changed row of the registry. True when the session must be opened anew for it.
     func update(_ record: ServerRecord) -> Bool {
         if record.name != self.record.name { log = log.with(["mcp": record.name]) }
-        defer { self.record = record }
-        guard record.configuration != self.record.configuration else { return false }
+        let isSame = record.configuration == self.record.configuration
+        self.record = record
+        if isSame { return false }
         verdict = nil
+        readSettings()
         return true
     }
 
@@ -132,8 +146,8 @@ final class Upstream {
         case .eventStream(let url): try await openEventStream(url, until: deadline)
         case .http(let url):
             let transport = HTTPTransport(
-                url: url, headers: record.configuration.authentication.headers, io: io,
-                http: http, deadlines: deadlines)
+                url: url, credential: credential(for: url), connection: settings.connection,
+                io: io, http: http, deadlines: deadlines)
             do throws(UpstreamError) {
                 try await open(transport, until: deadline)
             } catch {
@@ -150,12 +164,18 @@ final class Upstream {
         }
     }
 
+    private func credential(for url: String) -> UpstreamCredential {
+        UpstreamCredential(
+            record.configuration.authentication, resource: url, connection: settings.connection,
+            io: io, http: http)
+    }
+
     private func openEventStream(_ url: String, until deadline: MonotonicTime)
         async throws(UpstreamError)
     {
         let transport = EventStreamTransport(
-            url: url, headers: record.configuration.authentication.headers, io: io, http: http,
-            deadlines: deadlines)
+            url: url, credential: credential(for: url), connection: settings.connection, io: io,
+            http: http, deadlines: deadlines)
         try await open(transport, until: deadline)
     }
 
@@ -172,7 +192,7 @@ final class Upstream {
     private func negotiate(
         _ transport: any UpstreamTransport, until deadline: MonotonicTime
     ) async throws(UpstreamError) {
-        let order = UpstreamEras.pinned(record.configuration) ?? eras
+        let order = settings.eras ?? eras
         let prefersModern = order == .modernFirst || order == .modernOnly
         let wanted = verdict ?? (prefersModern ? .modern : .handshake)
         if wanted == .modern, !(transport is EventStreamTransport) {
@@ -293,6 +313,40 @@ final class Upstream {
             post(UpstreamParams.cancelled(old, "replaced"), over: transport)
         }
         listenID = id
+    }
+
+    /// A server that says its lists change and cannot say when, in the stateless era, is spoken to in
+    /// the other one, where it can. Where that fails everything stays as it was.
+    func listeningRefused() {
+        listenID = nil
+        let announces: ServerCapabilities = [
+            .toolsListChanged, .promptsListChanged, .resourcesListChanged,
+        ]
+        guard modern != nil, isConnected, renewing == nil, let transport,
+            settings.eras == nil,
+            !session.capabilities.isDisjoint(with: announces)
+        else { return }
+        let promise = Promise<Result<Void, UpstreamError>>(io)
+        renewing = promise
+        io.spawn { await self.fallBack(over: transport, promise) }
+    }
+
+    private func fallBack(
+        over transport: any UpstreamTransport, _ promise: Promise<Result<Void, UpstreamError>>
+    ) async {
+        let before = (session, modern, catalogue, transport.protocolVersion)
+        transport.protocolVersion = nil
+        do throws(UpstreamError) {
+            try await shakeHands(transport, until: io.now + deadlines.handshake)
+            verdict = .handshake
+            keepLists(of: before.2)
+            log.debug("listening in the handshake era, the stateless one is not offered for that")
+        } catch {
+            (session, modern, catalogue, transport.protocolVersion) = before
+        }
+        renewing = nil
+        promise.fulfil(.success(()))
+        if modern == nil, self.transport === transport { listen() }
     }
 
     private func shakeHands(

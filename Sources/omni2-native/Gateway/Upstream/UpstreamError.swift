@@ -49,17 +49,6 @@ enum UpstreamEras: Sendable, Equatable {
     case handshakeOnly
     /// `"era": "modern"`: likewise.
     case modernOnly
-
-    /// What the row says, if it says anything.
-    static func pinned(_ configuration: ServerConfiguration) -> UpstreamEras? {
-        // Almost no row says so; the tree is built only where it may.
-        guard configuration.metaData.contains("\"era\"") else { return nil }
-        switch (try? JSONValue(parsing: Array(configuration.metaData.utf8)))?["era"]?.string {
-        case "handshake": return .handshakeOnly
-        case "modern": return .modernOnly
-        default: return nil
-        }
-    }
 }
 
 extension UpstreamError: CustomStringConvertible {

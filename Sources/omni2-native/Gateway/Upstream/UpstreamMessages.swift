@@ -51,6 +51,10 @@ extension Upstream: UpstreamSink {
         switch message.kind {
         case .result, .error:
             let id = unsafe JSONScanner.int(message.id, in: bytes.span.bytes)
+            if let id, id == listenID {
+                if message.kind == .error { listeningRefused() }
+                return
+            }
             calls.answer(id, bytes, message)
         case .request: answer(message, in: bytes, on: call)
         case .notification: take(message, in: bytes, on: call)

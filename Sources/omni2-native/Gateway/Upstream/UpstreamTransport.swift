@@ -39,6 +39,8 @@ protocol UpstreamSink: AnyObject {
     func receivedGarbage(_ line: [UInt8])
     /// What the server says for people, on its error output.
     func receivedErrorOutput(_ line: [UInt8])
+    /// The server does not know the request that should open the listening stream.
+    func listeningRefused()
     /// The listening stream is there again; what was said meanwhile is lost.
     func listenedAgain()
     /// The session has ended by itself.
