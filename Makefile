@@ -6,7 +6,7 @@
 #   make deb       Debian packages in dist/
 #   make install   binaries, units, manual and the cache's C library below $(DESTDIR)
 #   make conformance   Autobahn's client, every case of every section
-#   make bench     all benchmarks; bench-fanout and bench-cache are its parts
+#   make bench     all benchmarks; bench-fanout, bench-cache, bench-gateway are its parts
 #   make lint      formatting, as the tests check it
 
 SWIFT ?= swift
@@ -20,7 +20,7 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath \
 
 export SWIFT
 
-.PHONY: build run test check conformance lint deb install setup bench bench-fanout bench-cache
+.PHONY: build run test check conformance lint deb install setup bench bench-fanout bench-cache bench-gateway
 
 build: setup
 	$(SWIFT) build $(RELEASE)
@@ -43,7 +43,7 @@ check:
 conformance: build
 	@Tests/conformance/run
 
-bench: bench-cache bench-fanout
+bench: bench-cache bench-fanout bench-gateway
 
 # Results from shared memory, beside LMDB, memcached, Redis and others.
 bench-cache: build
@@ -52,6 +52,10 @@ bench-cache: build
 # One event to thousands of dashboards, beside the limit and peers.
 bench-fanout: build
 	@bench/fanout/run $(BENCH)
+
+# A call through the gateway, beside a direct one and two peers.
+bench-gateway: build
+	@bench/gateway/run $(BENCH)
 
 lint:
 	$(SWIFT) format lint --strict -r Sources Tests Package.swift

@@ -1,4 +1,5 @@
-// A fast MCP server for measurements: one thread, HTTP/1.1 with keep-alive, answers in microseconds.
+// A fast MCP server for measurements: one thread, HTTP/1.1 with keep-alive. A tool call takes it a
+// tenth of a millisecond in which it does nothing, as one that waits for its disk; anything else no time.
 //
 //     upstream PORT handshake|modern
 //
@@ -12,10 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { INPUT = 256 << 10, PEERS = 4096 };
+enum { INPUT = 256 << 10, PEERS = 4096, WORK_NS = 100000 };
+
+// Calls that are being worked on, the oldest first. Each takes the same time, so order is due order.
+struct work { int fd; long long due; char id[64]; };
+static struct work queue[PEERS];
+static unsigned first, last;
 
 struct peer { char *input; size_t filled; };
 static struct peer peers[PEERS];
@@ -57,6 +65,12 @@ static void error(int fd, const char *id, const char *status) {
     answer(fd, status, "", body);
 }
 
+static long long now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
 #define COMPLETE "\"resultType\":\"complete\","
 #define FRESH "\"ttlMs\":60000,\"cacheScope\":\"public\","
 
@@ -72,9 +86,10 @@ static void handle(int fd, const char *head, const char *body) {
     value(body, "\"id\":", id, sizeof id);
     if (strstr(body, "\"tools/call\"")) {
         calls++;
-        return result(fd, id, "", modern
-            ? "{" COMPLETE "\"content\":[{\"type\":\"text\",\"text\":\"it works\"}]}"
-            : "{\"content\":[{\"type\":\"text\",\"text\":\"it works\"}]}");
+        struct work *work = &queue[last++ % PEERS];
+        *work = (struct work){.fd = fd, .due = now() + WORK_NS};
+        memcpy(work->id, id, sizeof id);
+        return;
     }
     if (strstr(body, "\"tools/list\""))
         return result(fd, id, "", modern
@@ -97,6 +112,20 @@ static void handle(int fd, const char *head, const char *body) {
     if (strstr(body, "\"ping\"")) return result(fd, id, "", "{}");
     if (!*id) return answer(fd, "202 Accepted", "", "");
     error(fd, id, modern ? "404 Not Found" : "200 OK");
+}
+
+// Answers what is due; returns how long to wait for the next, -1 when there is none.
+static long long finish(void) {
+    while (first != last) {
+        struct work *work = &queue[first % PEERS];
+        long long left = work->due - now();
+        if (left > 0) return left;
+        first++;
+        result(work->fd, work->id, "", modern
+            ? "{" COMPLETE "\"content\":[{\"type\":\"text\",\"text\":\"it works\"}]}"
+            : "{\"content\":[{\"type\":\"text\",\"text\":\"it works\"}]}");
+    }
+    return -1;
 }
 
 // Answers every complete request in the buffer; false when the peer makes no sense.
@@ -122,6 +151,8 @@ static bool serve(int fd, struct peer *peer) {
 int main(int count, char **arguments) {
     if (count != 3) { fprintf(stderr, "usage: upstream PORT handshake|modern\n"); return 2; }
     modern = !strcmp(arguments[2], "modern");
+    // Timers to the microsecond, not to fifty of them.
+    prctl(PR_SET_TIMERSLACK, 1000);
     int one = 1, door = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(arguments[1])),
@@ -131,8 +162,10 @@ int main(int count, char **arguments) {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = door}, events[256];
     epoll_ctl(poll, EPOLL_CTL_ADD, door, &event);
     for (;;) {
-        int ready = epoll_wait(poll, events, 256, -1);
-        if (ready < 0 && errno != EINTR) fail("epoll_wait");
+        long long left = finish();
+        struct timespec limit = {.tv_nsec = left};
+        int ready = epoll_pwait2(poll, events, 256, left < 0 ? NULL : &limit, NULL);
+        if (ready < 0 && errno != EINTR) fail("epoll_pwait2");
         for (int i = 0; i < ready; i++) {
             int fd = events[i].data.fd;
             if (fd == door) {

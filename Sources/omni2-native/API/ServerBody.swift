@@ -220,7 +220,8 @@ struct ServerBody {
                 configuration.authentication = .none
                 return
             }
-            type = try Self.choice("auth_type", value, ["bearer", "api_key", "custom_headers", "oauth2"])
+            type = try Self.choice(
+                "auth_type", value, ["bearer", "api_key", "custom_headers", "oauth2"])
         } else {
             type = configuration.authentication.word
         }

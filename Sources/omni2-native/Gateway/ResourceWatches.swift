@@ -31,7 +31,8 @@ final class ResourceWatches {
 
     /// - Throws: what the server says against it.
     func add(
-        _ watcher: Watcher, _ owner: Gateway.Owner, as offered: String, until deadline: MonotonicTime,
+        _ watcher: Watcher, _ owner: Gateway.Owner, as offered: String,
+        until deadline: MonotonicTime,
         tell: @escaping (String) -> Void
     ) async throws(UpstreamError) {
         let key = Key(server: owner.server, uri: owner.name)
@@ -73,7 +74,9 @@ final class ResourceWatches {
     /// A server has come back as another object: it is asked anew for what is watched.
     func restore(_ server: LiveServer) {
         guard let upstream = server.upstream else { return }
-        let wanted = ears.keys.filter { $0.server == server.id && !upstream.watched.contains($0.uri) }
+        let wanted = ears.keys.filter {
+            $0.server == server.id && !upstream.watched.contains($0.uri)
+        }
         if wanted.isEmpty { return }
         gateway.io.spawn { [gateway] in
             for key in wanted {

@@ -147,10 +147,11 @@ struct HouseBuilder {
             throw .system(error)
         }
         let (io, environment, deadlines, log) = (io, environment, upstreamDeadlines, log(.gateway))
+        let verdicts = EraVerdicts()
         return { record in
             Upstream(
                 record: record, io: io, http: http, deadlines: deadlines, environment: environment,
-                log: log)
+                verdicts: verdicts, log: log)
         }
     }
 

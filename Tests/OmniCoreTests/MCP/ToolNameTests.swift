@@ -239,7 +239,8 @@ struct ListPageTests {
         let offered = ResourceName.prefixed(server: server, uri: "file:///x")
         let scheme = offered.prefix { $0 != "+" }
         #expect(scheme.first?.isLetter == true && scheme.first?.isASCII == true)
-        #expect(scheme.utf8.allSatisfy { "abcdefghijklmnopqrstuvwxyz0123456789-.".utf8.contains($0) })
+        #expect(
+            scheme.utf8.allSatisfy { "abcdefghijklmnopqrstuvwxyz0123456789-.".utf8.contains($0) })
         let split = ResourceName.split(offered, servers: ["files", "x", "my-files", "a", server])
         #expect(split?.server == server)
         #expect(split?.uri == "file:///x")

@@ -28,8 +28,12 @@ final class Upstream {
     var calls = UpstreamCalls()
     var transport: (any UpstreamTransport)?
     private(set) var session = MCPClientSession(verdict: .handshake)
+    private let verdicts: EraVerdicts
     /// The era that was found last, for this configuration.
-    private var verdict: ProtocolVersion.Era?
+    private var verdict: ProtocolVersion.Era? {
+        get { verdicts[record.configuration] }
+        set { verdicts[record.configuration] = newValue }
+    }
     /// There while the session is one of the stateless era.
     private(set) var modern: ModernHop?
     /// URIs of resources whose changes somebody wants to hear of; asked for anew in each session.
@@ -54,7 +58,7 @@ final class Upstream {
     init(
         record: ServerRecord, io: any IO, http: HTTPClient,
         deadlines: UpstreamDeadlines = UpstreamDeadlines(), environment: Environment = [:],
-        eras: UpstreamEras = .modernFirst, log: Log
+        eras: UpstreamEras = .modernFirst, verdicts: EraVerdicts = EraVerdicts(), log: Log
     ) {
         self.record = record
         self.io = io
@@ -62,6 +66,7 @@ final class Upstream {
         self.deadlines = deadlines
         self.environment = environment
         self.eras = eras
+        self.verdicts = verdicts
         self.log = log.with(["mcp": record.name])
         readSettings()
     }
@@ -88,7 +93,6 @@ final class Upstream {
         let isSame = record.configuration == self.record.configuration
         self.record = record
         if isSame { return false }
-        verdict = nil
         readSettings()
         return true
     }

@@ -89,7 +89,9 @@ final class UpstreamCredential {
     }
 
     private func request(_ client: ServerConfiguration.OAuthClient) -> HTTPClientRequest {
-        var form = [("grant_type", "client_credentials"), ("resource", client.resource ?? resource)]
+        var form = [
+            ("grant_type", "client_credentials"), ("resource", client.resource ?? resource),
+        ]
         if let scope = client.scope { form.append(("scope", scope)) }
         var request = HTTPClientRequest("POST", client.tokenURL)
         request.options = connection

@@ -28,7 +28,11 @@ enum UpstreamError: Error, Sendable, Equatable {
 
     /// The server and we disagree about what a tool's schema puts into headers.
     var isHeaderMismatch: Bool {
-        if case .rpc(let code, _, _) = self { code == RPCCode.headerMismatch.rawValue } else { false }
+        if case .rpc(let code, _, _) = self {
+            code == RPCCode.headerMismatch.rawValue
+        } else {
+            false
+        }
     }
 
     var countsAsFailure: Bool {

@@ -125,7 +125,13 @@ extension Upstream {
 
     private func refreshUntilQuiet() async {
         defer { isRefreshing = false }
+        var pause = Duration.milliseconds(100)
         repeat {
+            // Who announces without end is listened to less and less.
+            if mustRefreshAgain {
+                await io.sleep(until: io.now + pause)
+                pause = min(pause * 2, .seconds(5))
+            }
             mustRefreshAgain = false
             do throws(UpstreamError) {
                 let found = try await listAll(until: io.now + deadlines.list * 4)
