@@ -85,6 +85,7 @@ def content(answer) -> dict:
 
 @scenario("server-initialize")
 def _(wire):
+    wire.session = None
     result = wire.initialize().result
     assert result["protocolVersion"] == "2025-11-25" and result["serverInfo"]["name"] == "omni2-native"
     assert {"tools", "prompts", "resources", "logging", "completions"} <= set(result["capabilities"])
@@ -260,10 +261,6 @@ def _(wire):
     answer = wire.call("e__test_streaming_elicitation", answering=user)
     assert content(answer)["text"] == "elicitation accept"
     assert answer.before[0]["method"] == "elicitation/create"
-
-
-def handshake_fixture(wire) -> Wire:
-    return wire
 
 
 @scenario("tools-call-sampling")

@@ -179,7 +179,9 @@ struct ServerBody {
         }
     }
 
-    /// `http://host[:port][/path]`, or https.
+    private static let unixScheme = "http+unix://%2F"
+
+    /// `http://host[:port][/path]`, or https, or http+unix with an encoded path as the host.
     private static func checkURL(_ text: String) throws(Problem) {
         let problem = Problem(
             message: "url must be http://host[:port]/path or https://…, not \(text.prefix(100))")
@@ -188,10 +190,13 @@ struct ServerBody {
             rest = text.dropFirst(7)
         } else if text.hasPrefix("https://") {
             rest = text.dropFirst(8)
+        } else if text.hasPrefix(Self.unixScheme) {
+            rest = text.dropFirst(Self.unixScheme.count)
         } else {
             throw problem
         }
         guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { throw problem }
+        if text.hasPrefix(Self.unixScheme) { return }
         rest = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
         if let at = rest.lastIndex(of: "@") { rest = rest[rest.index(after: at)...] }
         var host = rest

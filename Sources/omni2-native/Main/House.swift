@@ -136,6 +136,7 @@ final class House {
         }
         log.info("omni2-native ready", id: .daemonReady)
         tell { () throws(SystemError) in try manager.ready(status: statusText) }
+        Process.releaseMemory()
         io.spawn { await self.reportStatus() }
     }
 

@@ -207,7 +207,15 @@ final class Upstream {
             if order == .modernOnly {
                 throw .protocolViolation("server/discover was refused, and the era is pinned")
             }
-            try await shakeHands(transport, until: deadline)
+            do throws(UpstreamError) {
+                try await shakeHands(transport, until: deadline)
+            } catch {
+                // A child that took longer to start than we waited has read the first question by
+                // now, and took it as the choice of the era.
+                guard transport is ChildTransport, case .protocolViolation = error,
+                    try await discover(over: transport, until: deadline)
+                else { throw error }
+            }
         } else {
             do throws(UpstreamError) {
                 try await shakeHands(transport, until: deadline)
@@ -319,16 +327,11 @@ final class Upstream {
         listenID = id
     }
 
-    /// A server that says its lists change and cannot say when, in the stateless era, is spoken to in
-    /// the other one, where it can. Where that fails everything stays as it was.
+    /// A server that cannot say, in the stateless era, when its lists change is spoken to in the other
+    /// one if it can there. Where it cannot either everything stays as it was.
     func listeningRefused() {
         listenID = nil
-        let announces: ServerCapabilities = [
-            .toolsListChanged, .promptsListChanged, .resourcesListChanged,
-        ]
-        guard modern != nil, isConnected, renewing == nil, let transport,
-            settings.eras == nil,
-            !session.capabilities.isDisjoint(with: announces)
+        guard modern != nil, isConnected, renewing == nil, let transport, settings.eras == nil
         else { return }
         let promise = Promise<Result<Void, UpstreamError>>(io)
         renewing = promise
@@ -342,10 +345,15 @@ final class Upstream {
         transport.protocolVersion = nil
         do throws(UpstreamError) {
             try await shakeHands(transport, until: io.now + deadlines.handshake)
+            let announces: ServerCapabilities = [
+                .toolsListChanged, .promptsListChanged, .resourcesListChanged,
+            ]
+            guard !session.capabilities.isDisjoint(with: announces) else { throw .notConnected }
             verdict = .handshake
             keepLists(of: before.2)
             log.debug("listening in the handshake era, the stateless one is not offered for that")
         } catch {
+            _ = transport.forgetSession()
             (session, modern, catalogue, transport.protocolVersion) = before
         }
         renewing = nil
