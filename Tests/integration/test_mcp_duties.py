@@ -410,8 +410,15 @@ class TestClient:
         assert not puppet.seen("notifications/cancelled")
 
     def test_tasks_find_their_server(self, behind):
-        one, _ = behind("modern")
-        assert wire(one, "modern").request("tasks/get", {"taskId": "unknown"}).error["code"] == -32602
+        one, puppet = behind("modern")
+        client = wire(one, "modern", capabilities={"extensions": {"io.modelcontextprotocol/tasks": {}}})
+        assert client.request("tasks/get", {"taskId": "task-1"}).error["code"] == -32602
+        made = client.call("p__task").result
+        assert made["resultType"] == "task" and made["taskId"] == "task-1"
+        sent = puppet.seen("tools/call")[0]["message"]["params"]["_meta"]
+        assert sent[META + "clientCapabilities"] == client.capabilities, "the client's own words"
+        assert client.request("tasks/get", {"taskId": "task-1"}).result["status"] == "working"
+        assert puppet.seen("tasks/get")[0]["headers"]["mcp-name"] == "task-1"
 
     def test_principals_may_have_sessions_of_their_own(self, behind):
         one, puppet = behind("handshake", session="principal")
@@ -419,6 +426,12 @@ class TestClient:
         opened = {record["headers"].get("mcp-session-id") for record in puppet.seen("tools/call")}
         listed = puppet.seen("tools/list")[0]["headers"]["mcp-session-id"]
         assert opened and listed not in opened
+
+    def test_rest_says_what_it_cannot_carry(self, behind):
+        one, _ = behind("modern")
+        refused = one.call("p", "ask")
+        assert refused.status_code == 502 and "/mcp" in refused.json()["error"]
+        assert "resultType" not in one.call("p", "echo", {"text": "x"}).text
 
     def test_delete_at_the_end(self, behind):
         one, puppet = behind("handshake")

@@ -40,7 +40,7 @@ def tool(name: str, schema: dict | None = None, **more) -> dict:
 
 def tools() -> list[dict]:
     names = ["echo", "params", "slow", "ask", "ask_twice", "big", "flood", "hang_head", "hang_mid", "garbage",
-             "cut", "late_progress", "backwards", "wrong_id", "url"]
+             "cut", "late_progress", "backwards", "wrong_id", "url", "task"]
     marked = {"region": {"type": "string", "x-mcp-header": "Region"},
               "deep": {"type": "object", "properties": {"flag": {"type": "boolean", "x-mcp-header": "Flag"}}}}
     return [*(tool(name) for name in [*names, *extra_tools]), tool("marked", marked),
@@ -157,6 +157,8 @@ async def call(request: Request, name: str, arguments: dict):
             return await request.text(json.dumps([answers[key] for key in keys] + [request.params["requestState"]]))
         answers = [await request.ask("elicitation/create", elicitation) for _ in keys]
         await request.text(json.dumps(answers))
+    elif name == "task":
+        await request.result({"resultType": "task", "taskId": "task-1", "status": "working"})
     elif name == "url":
         if "inputResponses" in request.params:
             return await request.text("opened")

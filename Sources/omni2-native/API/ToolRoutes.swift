@@ -136,7 +136,14 @@ struct ToolRoutes {
     private func finish(_ call: Router.Call, _ request: ToolCall, _ outcome: ToolOutcome) {
         let (server, tool) = (request.server.name, request.tool)
         switch outcome {
-        case .result(let result, let mark): succeed(call, server, tool, result, mark)
+        case .result(let result, let mark):
+            guard let told = Self.withoutEra(result) else {
+                return answer(
+                    call, .badGateway, server, tool,
+                    error: "\(tool) asks its user something first, which only MCP can carry: "
+                        + "call it at /mcp.")
+            }
+            succeed(call, server, tool, told, mark)
         case .refused(let code, let message, _):
             answer(call, .badGateway, server, tool, error: "\(message) (\(code))")
         case .unavailable(let state, let seconds):
@@ -159,6 +166,16 @@ struct ToolRoutes {
             answer(
                 call, .badGateway, server, tool,
                 error: "The result is larger than \(limit) bytes.")
+        }
+    }
+
+    /// As either era would say it; nil when the server asks the client instead of answering.
+    private static func withoutEra(_ result: [UInt8]) -> [UInt8]? {
+        result.withRawSpan { bytes in
+            let whole = ByteRange(offset: 0, count: bytes.byteCount)
+            let facts = ResultFacts.read(whole, in: bytes)
+            guard let edits = EraTranslation.toHandshake(facts, in: bytes) else { return nil }
+            return edits.isEmpty ? result : edits.applied(to: whole, of: bytes)
         }
     }
 
