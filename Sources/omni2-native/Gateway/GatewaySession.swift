@@ -93,14 +93,15 @@ final class GatewaySession {
     /// Once in a while: a sign of life, and an end to what nobody came back for.
     func tidy() {
         if isBusy { lastUsed = io.now }
-        listening?.keepAlive()
-        for stream in streams.values { stream.keepAlive() }
         let now = io.now
         func isLost(_ stream: SessionStream) -> Bool {
             stream.abandonedAt.map { now - $0 > Self.lostStreamTime } ?? false
         }
-        streams = streams.filter { !isLost($0.value) }
+        listening?.keepAlive()
         if let stream = listening, isLost(stream) { listening = nil }
+        if streams.isEmpty { return }
+        for stream in streams.values { stream.keepAlive() }
+        streams = streams.filter { !isLost($0.value) }
     }
 
     // MARK: Questions
