@@ -105,6 +105,7 @@ def test_a_flood_of_announcements_is_no_flood_for_clients(daemon, puppets):
     assert len(server.seen("tools/list")) < 50
 
 
+@pytest.mark.slow
 def test_ten_thousand_abandoned_sessions_leave_no_memory_behind(daemon):
     one = daemon({"MCP": {"SessionIdleSec": "1s", "MaxSessions": "20000"}})
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
@@ -132,6 +133,7 @@ def test_ten_thousand_abandoned_sessions_leave_no_memory_behind(daemon):
     assert after - before < 4, (before, full, after)
 
 
+@pytest.mark.slow
 def test_two_thousand_stdio_calls_with_crashes_leave_no_process(daemon, tmp_path):
     pids = tmp_path / "pids"
     one = daemon({"Coordinator": {"IntervalSec": "250ms", "BackoffSec": "100ms 150ms"},

@@ -201,6 +201,7 @@ async def test_fastmcps_client(daemon, puppets):
     assert seen[-3:] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_eight_servers_of_pypi(daemon, repository, tmp_path):
     """Each lists its tools and answers a call, in either era of the client."""
     (tmp_path / "page.txt").write_text("a page")
@@ -228,9 +229,9 @@ def test_eight_servers_of_pypi(daemon, repository, tmp_path):
                                                        "ranges": [{"start": 1}]}]}, "one line"),
         "shell__shell_execute": ({"command": ["cat", "edit.txt"], "directory": str(tmp_path)}, "one line"),
     }
-    one = daemon({"MCP": {"HandshakeTimeoutSec": "60s"}, "Coordinator": {"IntervalSec": "1h"}}, servers=servers)
-    one.has_loaded(*servers, within=90)
     try:
+        one = daemon({"MCP": {"HandshakeTimeoutSec": "60s"}, "Coordinator": {"IntervalSec": "1h"}}, servers=servers)
+        one.has_loaded(*servers, within=90)
         for era in ("handshake", "modern"):
             client = wire(one, era)
             offered = {tool["name"] for tool in client.request("tools/list").result["tools"]}
