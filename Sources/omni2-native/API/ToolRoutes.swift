@@ -164,7 +164,7 @@ struct ToolRoutes {
         var request = ToolCall(
             server: server, tool: tool,
             annotations: item.map { Self.annotations($0) } ?? ToolAnnotations(),
-            arguments: arguments.isNull ? Array("{}".utf8) : arguments.bytes, meta: nil,
+            arguments: arguments.isNull ? Array("{}".utf8) : arguments.bytes,
             mayBeCached: true, principal: call.principal, requestID: call.exchange.requestID)
         request.flow = gateway.gates?.passed(
             call.principal, to: tool, of: name, from: .rest, requestID: call.exchange.requestID)
@@ -185,7 +185,14 @@ struct ToolRoutes {
         defer { request.flow?.flow.finish() }
         let (server, tool) = (request.server.name, request.tool)
         switch outcome {
-        case .result(let result, let mark): succeed(call, server, tool, result, mark)
+        case .result(let result, let mark):
+            guard let told = Self.withoutEra(result) else {
+                return answer(
+                    call, .badGateway, server, tool,
+                    error: "\(tool) asks its user something first, which only MCP can carry: "
+                        + "call it at /mcp.")
+            }
+            succeed(call, server, tool, told, mark)
         case .refused(let code, let message, _):
             answer(call, .badGateway, server, tool, error: "\(message) (\(code))")
         case .unavailable(let state, let seconds):
@@ -202,10 +209,22 @@ struct ToolRoutes {
                 call, isLate ? .gatewayTimeout : .badGateway, server, tool,
                 error: "\(server) could not be asked: \(reason)",
                 more: ["circuit_state": .string(gateway.circuit(of: request.server))])
+        case .cancelled:
+            answer(call, .badGateway, server, tool, error: "The call was cancelled.")
         case .tooLarge(let limit):
             answer(
                 call, .badGateway, server, tool,
                 error: "The result is larger than \(limit) bytes.")
+        }
+    }
+
+    /// As either era would say it; nil when the server asks the client instead of answering.
+    private static func withoutEra(_ result: [UInt8]) -> [UInt8]? {
+        result.withRawSpan { bytes in
+            let whole = ByteRange(offset: 0, count: bytes.byteCount)
+            let facts = ResultFacts.read(whole, in: bytes)
+            guard let edits = EraTranslation.toHandshake(facts, in: bytes) else { return nil }
+            return edits.isEmpty ? result : edits.applied(to: whole, of: bytes)
         }
     }
 

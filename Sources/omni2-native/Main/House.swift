@@ -58,13 +58,14 @@ final class House {
             configuration, build.activated, backlog: limits.backlogMax)
         store = build.store()
         hub = try build.hub()
-        coordinator = try build.coordinator(store, hub)
+        let makeUpstream = try build.upstreams()
+        coordinator = build.coordinator(store, hub, makeUpstream)
         access = try build.access()
         accessKeeper = AccessKeeper(
             io: io, access: access, store: store, log: build.log(.access))
         cache = try build.cache()
         cacheDoor = try build.cacheDoor(cache)
-        gateway = build.gateway(cache, coordinator, access)
+        gateway = build.gateway(cache, coordinator, access, makeUpstream)
         flows = build.flows(store)
         gates = FlowGates(flows, access)
         gateway.gates = gates
@@ -168,6 +169,7 @@ final class House {
         log.info("omni2-native ready", id: .daemonReady)
         isReady = true
         tell { () throws(SystemError) in try manager.ready(status: statusText) }
+        Process.releaseMemory()
         io.spawn { await self.reportStatus() }
     }
 
@@ -277,6 +279,7 @@ final class House {
         cache.stop()
         await flows.stop(until: deadline)
         cluster.stop()
+        await gateway.closeSessions(until: deadline)
         await coordinator.stop(until: deadline)
         await accessKeeper.stop()
         await store.stop()
@@ -359,13 +362,7 @@ final class House {
                 self.chatSockets.dismiss { $0.userID == notice.user ? message : nil }
                 self.chat.dismiss { $0.userID == notice.user ? message : nil }
             }
-            if notice.concerns(.mcp) {
-                self.gateway.sessions.forEach { session in
-                    if session.principal.userID == notice.user {
-                        self.gateway.sessions.end(session)
-                    }
-                }
-            }
+            if notice.concerns(.mcp) { self.gateway.dismiss(user: notice.user) }
             self.accessKeeper.wake()
         }
     }
