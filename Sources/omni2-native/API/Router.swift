@@ -33,6 +33,11 @@ struct Router {
         /// What stood for `{name}` in the path.
         subscript(name: String) -> String { values.first { $0.name == name }?.value ?? "" }
 
+        /// A yes or no of the query; nil when it is not there.
+        func flag(_ name: String) -> Bool? {
+            request.query(name).flatMap(RouteDescription.Parameter.flag)
+        }
+
         /// The body as JSON; answers 400 itself when it is none.
         func json() -> JSONValue? {
             do throws(JSONError) {
