@@ -82,11 +82,14 @@ struct Router {
         fileprivate func run(_ call: Call) {
             var call = call
             for parameter in description.query {
-                guard let text = call.request.query(parameter.name) else {
-                    if !parameter.isRequired { continue }
-                    return call.fail(.badRequest, "\(parameter.name) is missing.")
+                let given = call.request.queries(parameter.name)
+                if given.isEmpty, !parameter.isRequired { continue }
+                guard given.count == 1 else {
+                    return call.fail(
+                        .badRequest,
+                        "\(parameter.name) is \(given.isEmpty ? "missing" : "given twice").")
                 }
-                if parameter.value(of: text) == nil {
+                guard let text = given[0], parameter.value(of: text) != nil else {
                     return call.fail(
                         .badRequest, "\(parameter.name) is not what it may be: \(parameter.help)")
                 }
