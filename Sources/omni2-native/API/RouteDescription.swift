@@ -64,7 +64,7 @@ struct RouteDescription {
 
     init(_ summary: String) { self.summary = summary }
 
-    /// `router.on(.get, "/x", .viewer, "Lists the x".described.query(.text("name", "…")))`
+    /// `router.on(.get, "/x", .viewer, "Lists the x".described.asking(.text("name", "…")))`
     func asking(_ parameters: Parameter...) -> Self {
         var copy = self
         copy.query += parameters
