@@ -127,6 +127,8 @@ class TestWebTokens:
         assert status(one, signer.sign({**body, "type": "refresh"}), "/api/v1/users") == 401
         people.ask("PUT", f"/users/{someone.id}", json={"active": False})
         assert status(one, signer.sign(body), "/api/v1/users") == 403
+        people.ask("DELETE", f"/users/{someone.id}")
+        assert status(one, signer.sign(body)) == 403, "the role beside a deleted user's id opens nothing"
 
     def test_a_foreign_issuer_does_not_number_our_people(self, one, keys):
         someone = People(one).user("root", "super_admin")

@@ -30,7 +30,7 @@ struct CallSlotsTests {
             }
             await io.sleep(until: io.now + .milliseconds(5))
             await #expect(throws: CallSlots.Refusal.full) {
-                try await slots.enter(principal: "a", server: 1, until: io.now + .seconds(5))
+                _ = try await slots.enter(principal: "a", server: 1, until: io.now + .seconds(5))
             }
             // Somebody else is not concerned.
             let other = try await slots.enter(
@@ -50,7 +50,8 @@ struct CallSlotsTests {
             let first = try await slots.enter(
                 principal: "a", server: 1, until: io.now + .seconds(5))
             await #expect(throws: CallSlots.Refusal.timedOut) {
-                try await slots.enter(principal: "b", server: 1, until: io.now + .milliseconds(5))
+                _ = try await slots.enter(
+                    principal: "b", server: 1, until: io.now + .milliseconds(5))
             }
             slots.leave(first)
             #expect(slots.lanesInUse == 0)
