@@ -66,6 +66,20 @@ final class HTTPRequest {
         }
     }
 
+    /// Every value of a query parameter; nil for one that cannot be decoded.
+    func queries(_ name: String) -> [String?] {
+        bytes.withRawSpan { span in
+            var values: [String?] = []
+            var position = HTTPQuery(head.query).start
+            while let pair = HTTPQuery(head.query).next(span, position: &position) {
+                if PercentEncoding.decoded(span, pair.name, as: .query) == name {
+                    values.append(PercentEncoding.decoded(span, pair.value, as: .query))
+                }
+            }
+            return values
+        }
+    }
+
     /// The host the client means, as sent.
     var authority: String { bytes.withRawSpan { $0.string(head.authority) } }
 

@@ -16,9 +16,20 @@ final class MCPEndpoint {
 
     func add(to router: inout Router) {
         for path in ["/mcp", "/mcp-v2"] {
-            router.on(.post, path, .service(.mcp)) { [unowned self] in self.post($0) }
-            router.on(.get, path, .service(.mcp)) { [unowned self] in self.get($0) }
-            router.on(.delete, path, .service(.mcp)) { [unowned self] in self.delete($0) }
+            router.on(
+                .post, path, .service(.mcp),
+                "MCP: a message of the client".described.failing(.any)
+                    .answering(.ok, .any).answering(.accepted, nil)
+            ) { [unowned self] in self.post($0) }
+            router.on(
+                .get, path, .service(.mcp),
+                "MCP: the stream of what the server says first".described
+                    .answering(.ok, type: "text/event-stream")
+            ) { [unowned self] in self.get($0) }
+            router.on(
+                .delete, path, .service(.mcp),
+                "MCP: ends the session".described.answering(.noContent, nil)
+            ) { [unowned self] in self.delete($0) }
         }
     }
 
