@@ -23,7 +23,6 @@ struct EventRoutes {
             router.on(.get, "/ws/echo", .open) { upgrade($0, to: echo, address: nil) }
         }
         router.on(
-        router.on(
             .get, "/api/v1/ws/flows/{user_id}", .authenticated,
             "Upgrades to a WebSocket with one user's flows as they happen".described
         ) { watch($0) }
