@@ -6,7 +6,7 @@
 #   make deb       Debian packages in dist/
 #   make install   binaries, units, manual and the cache's C library below $(DESTDIR)
 #   make conformance   Autobahn's client, every case of every section
-#   make bench     all benchmarks; bench-fanout, bench-cache and bench-flow are its parts
+#   make bench     all benchmarks; bench-fanout, bench-cache, bench-flow and bench-gateway are its parts
 #   make lint      formatting, as the tests check it
 
 SWIFT ?= swift
@@ -22,7 +22,7 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath \
 export SWIFT
 
 .PHONY: build build-programs run test check conformance lint deb install setup bench bench-fanout \
-	bench-cache bench-flow
+	bench-cache bench-flow bench-gateway
 
 build: setup
 	$(SWIFT) build $(RELEASE)
@@ -51,7 +51,7 @@ conformance: build
 	@Tests/conformance/run --install
 	@Tests/conformance/run
 
-bench: bench-cache bench-fanout bench-flow
+bench: bench-cache bench-fanout bench-flow bench-gateway
 
 # Results from shared memory, beside LMDB, memcached, Redis and others.
 bench-cache: build
@@ -67,6 +67,11 @@ bench-fanout: build
 bench-flow: build
 	@tools/setup test
 	@bench/flow/run $(BENCH)
+
+# A call through the gateway, beside a direct one and two peers.
+bench-gateway: build
+	@tools/setup test
+	@bench/gateway/run $(BENCH)
 
 lint:
 	$(SWIFT) format lint --strict -r Sources Tests Package.swift

@@ -49,8 +49,8 @@ def test_requests_pass(behind):
 
 
 def test_other_names_do_not(behind):
-    assert curl(behind, "-o /dev/null -w '%{http_code}' -H 'Host: evil.example.org' http://127.0.0.1/health"
-                ) not in ("200", "000")
+    # Caddy has an empty page for names it does not know, nginx passes them on to a gateway that refuses.
+    assert '"healthy"' not in curl(behind, "-H 'Host: evil.example.org' http://127.0.0.1/health")
 
 
 def test_websocket_passes(behind):

@@ -195,10 +195,10 @@ def test_accepting_socket_would_lose_the_servers_name(refusing):
     refusing.write("/etc/systemd/system/probe@.service",
                    "[Service]\nExecStart=/bin/cat\nStandardInput=socket\n")
     refusing.run("systemctl daemon-reload; systemctl start probe@time.socket")
-    refusing.run("sleep 30 | nc -U /run/probe-time.sock >/dev/null 2>&1 &")
+    refusing.run("systemd-run --quiet --unit=peer sh -c 'sleep 30 | nc -U /run/probe-time.sock'")
     refusing.wait_for(lambda: services(refusing) != [], 10, "no service")
     assert re.fullmatch(r"probe@0-\d+-0\.service", services(refusing)[0])
-    refusing.run("systemctl stop probe@time.socket 'probe@*.service'; pkill -x nc; true")
+    refusing.run("systemctl stop probe@time.socket peer.service 'probe@*.service'")
 
 
 def services(host):

@@ -12,7 +12,7 @@ SERVICE = "omni2-native.service"
 # Allowed, and not used by the life below: who uses it.
 OTHERS = {
     "PostgreSQL, TLS and name resolution": "getpeername getsockname getsockopt poll ppoll recvfrom "
-        "recvmsg recvmmsg sendto sendmmsg socketpair uname sysinfo access",
+        "recvmsg recvmmsg sendto sendmmsg socketpair uname sysinfo access readv writev pipe2",
     "the database file and what is written beside it": "fallocate fdatasync fsync ftruncate link "
         "mkdir pread64 pwrite64 rename renameat2 unlink unlinkat fchmod lseek getcwd readlink "
         "readlinkat getdents64 statfs fstatfs flock",

@@ -93,9 +93,8 @@ class TestWebTokens:
                       {"aud": "https://other.example.org"}, {"aud": None}, {"sub": ""}, {"type": "refresh"},
                       {"exp": "soon"}):
             answer = one.get("/api/v1/mcp/tools/list", token=key.sign({**good, **wrong}))
-            assert answer.status_code in (401, 429), wrong
-            if answer.status_code == 401:
-                assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+            assert answer.status_code == 401, wrong
+            assert 'error="invalid_token"' in answer.headers["www-authenticate"]
         less = one.get("/api/v1/mcp/tools/list", token=key.sign({**good, "scope": "openid"}))
         assert less.status_code == 403
         challenge = less.headers["www-authenticate"]
@@ -114,7 +113,7 @@ class TestWebTokens:
         tampered = f"{head}.{b64(json.dumps({**good, 'role': 'super_admin'}).encode())}.{signature}"
         critical = keys[0].sign(good, crit=["exp"])
         for forged in (none, confused, stranger, tampered, critical, f"{head}.{body}", token + "A"):
-            assert status(one, forged) in (401, 429), forged[:60]
+            assert status(one, forged) == 401, forged[:60]
 
     def test_a_token_of_the_original_works_with_the_shared_secret(self, one):
         people = People(one)
@@ -128,6 +127,8 @@ class TestWebTokens:
         assert status(one, signer.sign({**body, "type": "refresh"}), "/api/v1/users") == 401
         people.ask("PUT", f"/users/{someone.id}", json={"active": False})
         assert status(one, signer.sign(body), "/api/v1/users") == 403
+        people.ask("DELETE", f"/users/{someone.id}")
+        assert status(one, signer.sign(body)) == 403, "the role beside a deleted user's id opens nothing"
 
     def test_a_foreign_issuer_does_not_number_our_people(self, one, keys):
         someone = People(one).user("root", "super_admin")

@@ -553,3 +553,32 @@ class TestPeople:
     ])
     def test_mistakes_are_told_with_their_remedy(self, control, words, meant, status):
         assert meant in control().refused(*words, status=status)
+
+
+FORMS = {
+    "Claude Desktop": """{"mcpServers": {"files": {"command": "/bin/true", "args": ["-y", "x"], "env": {"KEY": "v"}}}}""",
+    "Cursor": """{"mcpServers": {"files": {"url": "http://127.0.0.1:9/mcp", "headers": {"Authorization": "Bearer abc"}}}}""",
+    "Cursor, SSE": """{"mcpServers": {"files": {"type": "sse", "url": "http://127.0.0.1:9/sse"}}}""",
+    "VS Code, mcp.json": """{
+        // as the editor writes it
+        "inputs": [],
+        "servers": {"files": {"type": "http", "url": "http://127.0.0.1:9/mcp", /* and */ "headers": {"X-Key": "v"},},},
+    }""",
+    "VS Code, settings.json": """{"mcp": {"servers": {"files": {"type": "stdio", "command": "/bin/true", "args": []}}}}""",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_clients_form_is_imported(control, tmp_path, form):
+    ctl = control()
+    file = tmp_path / "mcp.json"
+    file.write_text(FORMS[form])
+    ctl.ok("mcp", "import", file)
+    assert set(ctl.one.servers()) == {"files"}
+
+
+def test_what_only_an_editor_can_fill_in_is_named(control, tmp_path):
+    ctl = control()
+    file = tmp_path / "mcp.json"
+    file.write_text('{"servers": {"x": {"url": "http://127.0.0.1:9/mcp", "headers": {"K": "${input:key}"}}}}')
+    assert "${input:key}" in ctl.refused("mcp", "import", file)

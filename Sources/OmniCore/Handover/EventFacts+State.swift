@@ -42,7 +42,7 @@ extension EventFacts {
         let userRole = try state.text()
         let actionType = try state.text()
         let tool = try state.text()
-        let isAboutPeople = try state.flag()
+        let isAboutPeople = try state.bool()
         let cycles = try state.optional { one throws(StateError) in try one.long() }
         self.init(
             type: type, audience: audience, mcpName: mcpName, severity: severity,

@@ -5,8 +5,16 @@ public struct ParkedSession: Hashable, Sendable {
     public var machine: MCPSession
     /// Seconds since it was last used.
     public var idle: UInt32
+    public var logLevel: MCPLogLevel?
+    /// The number of the last event of its stream: a client may come back with it.
+    public var sequence: UInt64
 
-    public init(id: String, identity: ParkedIdentity, machine: MCPSession, idle: UInt32) {
+    public init(
+        id: String, identity: ParkedIdentity, machine: MCPSession, idle: UInt32,
+        logLevel: MCPLogLevel? = nil, sequence: UInt64 = 0
+    ) {
+        self.logLevel = logLevel
+        self.sequence = sequence
         self.id = id
         self.identity = identity
         self.machine = machine
@@ -18,6 +26,8 @@ public struct ParkedSession: Hashable, Sendable {
         identity.write(to: &state)
         machine.write(to: &state)
         state.put(idle)
+        state.put(logLevel) { $0.put($1.rawValue) }
+        state.put(sequence)
     }
 
     init(from state: inout StateReader) throws(StateError) {
@@ -25,6 +35,12 @@ public struct ParkedSession: Hashable, Sendable {
         identity = try ParkedIdentity(from: &state)
         machine = try MCPSession(from: &state)
         idle = try state.word()
+        let level = try state.optional { one throws(StateError) in try one.byte() }
+        logLevel = try level.map { raw throws(StateError) in
+            guard let level = MCPLogLevel(rawValue: raw) else { throw .invalid }
+            return level
+        }
+        sequence = UInt64(Int64(clamping: try state.long()))
     }
 }
 

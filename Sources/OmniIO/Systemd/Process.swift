@@ -22,6 +22,9 @@ public enum Process {
     public static var id: Int32 { getpid() }
     public static var user: UInt32 { geteuid() }
 
+    /// Gives the kernel back what only the start needed. Takes a millisecond; call it once.
+    public static func releaseMemory() { omni2_release_memory() }
+
     /// Blocks the signals and returns a descriptor on which they arrive. Call it before there are
     /// other threads, which inherit the block.
     public static func signalDescriptor(

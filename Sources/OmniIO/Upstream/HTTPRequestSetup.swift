@@ -26,10 +26,10 @@ struct HTTPRequestSetup {
     }
 
     private func check() throws(HTTPClientError) {
-        guard Self.schemes.contains(where: { request.url.lowercased().hasPrefix($0) }) else {
+        guard Self.schemes.contains(where: hasScheme) else {
             throw .invalidRequest("only http, https and http+unix URLs can be asked")
         }
-        guard isOneLine(request.url), !request.url.contains(" ") else {
+        guard request.url.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
             throw .invalidRequest("the URL has a space or a line break")
         }
         guard !request.method.isEmpty, request.method.utf8.allSatisfy(isTokenByte) else {
@@ -46,6 +46,15 @@ struct HTTPRequestSetup {
     }
 
     private static let schemes = ["http://", "https://", HTTPOrigin.unixScheme]
+
+    private func hasScheme(_ scheme: String) -> Bool {
+        var wanted = scheme.utf8.makeIterator()
+        for byte in request.url.utf8 {
+            guard let next = wanted.next() else { return true }
+            if byte != next, byte &- 65 >= 26 || byte | 0x20 != next { return false }
+        }
+        return wanted.next() == nil
+    }
 
     private func isOneLine(_ text: String) -> Bool {
         text.utf8.allSatisfy { ($0 >= 0x20 || $0 == 9) && $0 != 0x7F }
@@ -114,7 +123,7 @@ struct HTTPRequestSetup {
     }
 
     private func isContentType(_ header: HTTPClientRequest.Header) -> Bool {
-        header.name.lowercased() == "content-type"
+        header.name.utf8.count == 12 && header.name.lowercased() == "content-type"
     }
 
     private func setConduct(of easy: UnsafeMutableRawPointer) {

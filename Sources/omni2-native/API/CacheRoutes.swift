@@ -11,15 +11,40 @@ struct CacheRoutes {
     private static let limitMax = 1000
 
     func add(to router: inout Router) {
-        router.on(.get, "/api/v1/cache/stats", .viewer) { call in
+        router.on(
+            .get, "/api/v1/cache/stats", .viewer,
+            "Size and use of the cache".described.answering(.ok, .reply(.required("data", .any)))
+        ) { call in
             call.respond(HTTPResponse(json: ["success": true, "data": cache.statistics.json]))
         }
         // Entries are what others asked and were told.
-        router.on(.get, "/api/v1/cache/entries") { list($0) }
-        router.on(.get, "/api/v1/cache/entries/{key}") { show($0) }
-        router.on(.delete, "/api/v1/cache/entries/{key}") { remove($0) }
-        router.on(.post, "/api/v1/cache/invalidate") { invalidate($0) }
+        router.on(
+            .get, "/api/v1/cache/entries", .administrator,
+            "Lists kept results, without the results".described.asking(
+                Self.server, Self.tool,
+                .number("limit", 1...Int64(Self.limitMax), "a number from 1 to 1000")
+            ).answering(.ok, .reply(.required("data", .any), .required("count", .any)))
+        ) { list($0) }
+        router.on(
+            .get, "/api/v1/cache/entries/{key}", .administrator,
+            "Shows a kept result".described.answering(
+                .ok, .reply(.required("data", .any), .required("value", .any)))
+        ) { show($0) }
+        router.on(
+            .delete, "/api/v1/cache/entries/{key}", .administrator,
+            "Forgets a kept result".described.answering(.ok, .reply(.required("removed", .any)))
+        ) { remove($0) }
+        router.on(
+            .post, "/api/v1/cache/invalidate", .administrator,
+            "Forgets results: of a tool, of a server, or all".described
+                .asking(Self.server, Self.tool).answering(
+                    .ok, .reply(.required("invalidated", .any)))
+        ) { invalidate($0) }
     }
+
+    private static let server = RouteDescription.Parameter.text("server", "of one server")
+    private static let tool = RouteDescription.Parameter.text(
+        "tool", "of one tool; needs the server")
 
     // MARK: Entries
 

@@ -26,10 +26,15 @@ struct Challenges {
                 .unauthorized, "The token is not valid.", path: path,
                 headers: [challenge(exchange, ["error=\"invalid_token\""])])
         case .slowedDown(let wait):
+            // Wrong it was in any case; whether it might have been right was not looked at.
             let seconds = max(1, wait.components.seconds + 1)
             return .failure(
-                .tooManyRequests, "Too many wrong credentials; try again in \(seconds) s.",
-                path: path, headers: [.init(name: "Retry-After", value: "\(seconds)")])
+                .unauthorized, "Too many wrong credentials; try again in \(seconds) s.",
+                path: path,
+                headers: [
+                    challenge(exchange, ["error=\"invalid_token\""]),
+                    .init(name: "Retry-After", value: "\(seconds)"),
+                ])
         }
     }
 

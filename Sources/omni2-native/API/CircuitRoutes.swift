@@ -10,11 +10,34 @@ struct CircuitRoutes {
     let log: Log
 
     func add(to router: inout Router) {
-        router.on(.get, "/api/v1/circuit-breaker/config", .viewer) { configuration($0) }
-        router.on(.put, "/api/v1/circuit-breaker/config") { configure($0) }
-        router.on(.get, "/api/v1/circuit-breaker/mcp/{id}/status", .viewer) { status($0) }
-        router.on(.post, "/api/v1/circuit-breaker/mcp/{id}/enable") { enable($0) }
-        router.on(.post, "/api/v1/circuit-breaker/mcp/{id}/reset") { reset($0) }
+        router.on(
+            .get, "/api/v1/circuit-breaker/config", .viewer,
+            "Settings of all circuits".described.answering(.ok, .reply(.required("config", .any)))
+        ) { configuration($0) }
+        router.on(
+            .put, "/api/v1/circuit-breaker/config", .administrator,
+            "Changes the settings of all circuits".described.taking(.map(.any))
+                .answering(.ok, .reply(.required("config", .any)))
+        ) { configure($0) }
+        router.on(
+            .get, "/api/v1/circuit-breaker/mcp/{id}/status", .viewer,
+            "Shows the circuit of a server".described.answering(
+                .ok,
+                .reply(
+                    .required("server", .any), .required("circuit_breaker", .any),
+                    .required("auto_disable", .any)))
+        ) { status($0) }
+        router.on(
+            .post, "/api/v1/circuit-breaker/mcp/{id}/enable", .administrator,
+            "Puts a disabled server into service".described
+                .asking(.flag("reset_counters", "true or false; true without it"))
+                .answering(.ok, PeopleSchema.done)
+        ) { enable($0) }
+        router.on(
+            .post, "/api/v1/circuit-breaker/mcp/{id}/reset", .administrator,
+            "Closes the circuit of a server and tries it now".described
+                .answering(.ok, PeopleSchema.done)
+        ) { reset($0) }
     }
 
     private func configuration(_ call: Router.Call) {
@@ -85,7 +108,7 @@ struct CircuitRoutes {
 
     private func enable(_ call: Router.Call) {
         guard let id = call.serverID() else { return }
-        let resets = call.request.query("reset_counters") != "false"
+        let resets = call.flag("reset_counters") ?? true
         io.spawn {
             do throws(Coordinator.OrderError) {
                 try await coordinator.enable(id, resettingCounters: resets)

@@ -15,7 +15,10 @@ struct EventRoutes {
 
     func add(to router: inout Router) {
         for path in ["/ws", "/ws/mcp-status"] {
-            router.on(.get, path, .viewer) { join($0) }
+            router.on(
+                .get, path, .viewer,
+                "Events as a WebSocket".described.answering(.switchingProtocols, nil)
+            ) { join($0) }
         }
         if settings.hasEchoEndpoint {
             let echo = EchoApplication()
@@ -31,13 +34,34 @@ struct EventRoutes {
             .get, "/api/v1/ws/flows/{user_id}", .authenticated,
             "Upgrades to a WebSocket with one user's flows as they happen".described
         ) { watch($0) }
-        router.on(.get, "/api/v1/events/stream", .viewer) { stream($0) }
-        router.on(.post, "/api/v1/events/publish") { publish($0) }
-        router.on(.get, "/api/v1/events/metadata", .viewer) { call in
+        router.on(
+            .get, "/api/v1/events/stream", .viewer,
+            "Events as server-sent events".described
+                .asking(
+                    .text("event_types", "the types wanted, with commas between them"),
+                    .text("since", "the number of the last event seen")
+                ).answering(.ok, type: "text/event-stream")
+        ) { stream($0) }
+        router.on(
+            .post, "/api/v1/events/publish", .administrator,
+            "Publishes an event".described.taking(.map(.any))
+                .answering(.ok, .reply(.required("seq", .count)))
+        ) { publish($0) }
+        router.on(
+            .get, "/api/v1/events/metadata", .viewer,
+            "Types of events, and how they are filtered".described
+        ) { call in
             call.respond(HTTPResponse(json: EventCatalogue().metadata()))
         }
-        router.on(.get, "/api/v1/events/mcp-list", .viewer) { list($0) }
-        router.on(.get, "/api/v1/events/websocket/debug") { debug($0) }
+        router.on(
+            .get, "/api/v1/events/mcp-list", .viewer,
+            "Servers to filter events by".described
+                .answering(.ok, .list(.map(.any), 0...Int.max))
+        ) { list($0) }
+        router.on(
+            .get, "/api/v1/events/websocket/debug", .administrator,
+            "Who is connected, and what they get".described
+        ) { debug($0) }
         router.on(
             .post, "/api/v1/events/test/broadcast", .administrator,
             "Publishes two test events".described.answering(.ok, PeopleSchema.done)

@@ -22,12 +22,21 @@ struct RouteDescription {
             Parameter(name: name, schema: .boolean, help: help)
         }
 
+        /// Python writes True.
+        static func flag(_ text: String) -> Bool? {
+            switch text.lowercased() {
+            case "true": true
+            case "false": false
+            default: nil
+            }
+        }
+
         /// Nil when the text of a query is no such value.
         func value(of text: String) -> JSONValue? {
             let value: JSONValue? =
                 switch schema {
                 case .integer: Int64(text).map { .int($0) }
-                case .boolean: text == "true" ? true : text == "false" ? false : nil
+                case .boolean: Self.flag(text).map { .bool($0) }
                 default: .string(text)
                 }
             return value.flatMap { schema.allows($0) ? $0 : nil }
@@ -55,7 +64,7 @@ struct RouteDescription {
 
     init(_ summary: String) { self.summary = summary }
 
-    /// `router.on(.get, "/x", .viewer, "Lists the x".described.query(.text("name", "…")))`
+    /// `router.on(.get, "/x", .viewer, "Lists the x".described.asking(.text("name", "…")))`
     func asking(_ parameters: Parameter...) -> Self {
         var copy = self
         copy.query += parameters

@@ -33,6 +33,11 @@ struct Router {
         /// What stood for `{name}` in the path.
         subscript(name: String) -> String { values.first { $0.name == name }?.value ?? "" }
 
+        /// A yes or no of the query; nil when it is not there.
+        func flag(_ name: String) -> Bool? {
+            request.query(name).flatMap(RouteDescription.Parameter.flag)
+        }
+
         /// The body as JSON; answers 400 itself when it is none.
         func json() -> JSONValue? {
             do throws(JSONError) {
@@ -77,11 +82,14 @@ struct Router {
         fileprivate func run(_ call: Call) {
             var call = call
             for parameter in description.query {
-                guard let text = call.request.query(parameter.name) else {
-                    if !parameter.isRequired { continue }
-                    return call.fail(.badRequest, "\(parameter.name) is missing.")
+                let given = call.request.queries(parameter.name)
+                if given.isEmpty, !parameter.isRequired { continue }
+                guard given.count == 1 else {
+                    return call.fail(
+                        .badRequest,
+                        "\(parameter.name) is \(given.isEmpty ? "missing" : "given twice").")
                 }
-                if parameter.value(of: text) == nil {
+                guard let text = given[0], parameter.value(of: text) != nil else {
                     return call.fail(
                         .badRequest, "\(parameter.name) is not what it may be: \(parameter.help)")
                 }

@@ -11,13 +11,54 @@ struct ToolRoutes {
     let log: Log
 
     func add(to router: inout Router) {
-        router.on(.get, "/api/v1/mcp/tools/list", .service(.mcp)) { list($0) }
-        router.on(.post, "/api/v1/mcp/tools/call", .service(.mcp)) { call($0) }
-        router.on(.get, "/api/v1/mcp/tools/servers", .authenticated) { servers($0) }
-        router.on(.get, "/api/v1/mcp/tools/health/{server}", .authenticated) { health($0) }
-        router.on(.get, "/api/v1/mcp/tools/capabilities", .authenticated) { capabilities($0) }
-        router.on(.post, "/api/v1/mcp/tools/reload") { reload($0) }
+        router.on(
+            .get, "/api/v1/mcp/tools/list", .service(.mcp),
+            "Lists the tools one may use, by server".described.asking(Self.server)
+                .answering(.ok, .reply(.required("data", .any)))
+        ) { list($0) }
+        router.on(
+            .post, "/api/v1/mcp/tools/call", .service(.mcp),
+            "Calls a tool".described
+                .taking(
+                    .object(
+                        [
+                            .required("server", .text(.free, 0...1000)),
+                            .required("tool", .text(.free, 0...1000)),
+                            .optional("arguments", .nullable(.map(.any))),
+                        ], isOpen: true)
+                ).answering(
+                    .ok,
+                    .reply(
+                        .required("server", .any), .required("tool", .any),
+                        .required("result", .any), .required("error", .any)))
+        ) { call($0) }
+        router.on(
+            .get, "/api/v1/mcp/tools/servers", .authenticated,
+            "Lists the servers one may see".described
+                .asking(
+                    .flag("enabled_only", "true or false"), .flag("include_health", "true or false")
+                ).answering(.ok, .reply(.required("data", .any)))
+        ) { servers($0) }
+        router.on(
+            .get, "/api/v1/mcp/tools/health/{server}", .authenticated,
+            "Asks a server now how it is".described.answering(
+                .ok, .reply(.required("server", .any), .required("health", .any)))
+        ) { health($0) }
+        router.on(
+            .get, "/api/v1/mcp/tools/capabilities", .authenticated,
+            "Tools, prompts and resources one may use, by server".described
+                .asking(Self.server).answering(
+                    .ok, .reply(.required("data", .any), .required("summary", .any)))
+        ) { capabilities($0) }
+        router.on(
+            .post, "/api/v1/mcp/tools/reload", .administrator,
+            "Connects to one server anew, or to all".described
+                .asking(.text("mcp_name", "one server; without it, all"))
+                .answering(.ok, PeopleSchema.done)
+        ) { reload($0) }
     }
+
+    private static let server = RouteDescription.Parameter.text("server", "of one server")
 
     // MARK: Lists
 
@@ -164,7 +205,7 @@ struct ToolRoutes {
         var request = ToolCall(
             server: server, tool: tool,
             annotations: item.map { Self.annotations($0) } ?? ToolAnnotations(),
-            arguments: arguments.isNull ? Array("{}".utf8) : arguments.bytes, meta: nil,
+            arguments: arguments.isNull ? Array("{}".utf8) : arguments.bytes,
             mayBeCached: true, principal: call.principal, requestID: call.exchange.requestID)
         request.flow = gateway.gates?.passed(
             call.principal, to: tool, of: name, from: .rest, requestID: call.exchange.requestID)
@@ -185,7 +226,14 @@ struct ToolRoutes {
         defer { request.flow?.flow.finish() }
         let (server, tool) = (request.server.name, request.tool)
         switch outcome {
-        case .result(let result, let mark): succeed(call, server, tool, result, mark)
+        case .result(let result, let mark):
+            guard let told = Self.withoutEra(result) else {
+                return answer(
+                    call, .badGateway, server, tool,
+                    error: "\(tool) asks its user something first, which only MCP can carry: "
+                        + "call it at /mcp.")
+            }
+            succeed(call, server, tool, told, mark)
         case .refused(let code, let message, _):
             answer(call, .badGateway, server, tool, error: "\(message) (\(code))")
         case .unavailable(let state, let seconds):
@@ -202,10 +250,22 @@ struct ToolRoutes {
                 call, isLate ? .gatewayTimeout : .badGateway, server, tool,
                 error: "\(server) could not be asked: \(reason)",
                 more: ["circuit_state": .string(gateway.circuit(of: request.server))])
+        case .cancelled:
+            answer(call, .badGateway, server, tool, error: "The call was cancelled.")
         case .tooLarge(let limit):
             answer(
                 call, .badGateway, server, tool,
                 error: "The result is larger than \(limit) bytes.")
+        }
+    }
+
+    /// As either era would say it; nil when the server asks the client instead of answering.
+    private static func withoutEra(_ result: [UInt8]) -> [UInt8]? {
+        result.withRawSpan { bytes in
+            let whole = ByteRange(offset: 0, count: bytes.byteCount)
+            let facts = ResultFacts.read(whole, in: bytes)
+            guard let edits = EraTranslation.toHandshake(facts, in: bytes) else { return nil }
+            return edits.isEmpty ? result : edits.applied(to: whole, of: bytes)
         }
     }
 
@@ -255,8 +315,8 @@ struct ToolRoutes {
     // MARK: Servers
 
     private func servers(_ call: Router.Call) {
-        let enabledOnly = call.request.query("enabled_only") == "true"
-        let withHealth = call.request.query("include_health") == "true"
+        let enabledOnly = call.flag("enabled_only") ?? false
+        let withHealth = call.flag("include_health") ?? false
         io.spawn {
             // What is told is written first: a kill right after the answer must not undo it.
             let healths = Dictionary(

@@ -45,6 +45,8 @@ final class Access {
     let costs: DailyCosts
     let audit: Audit
     let webTokens: WebTokens
+    /// Users who were deleted while we ran: what still names them is not a stranger's with a role.
+    private(set) var departed: Set<Int> = []
     /// Seconds at which web tokens of the last time end.
     private var expiries: Set<Int64> = []
     private var failures: FailureThrottle<String>
@@ -73,6 +75,8 @@ final class Access {
         let wasLoaded = isLoaded
         isLoaded = true
         guard !wasLoaded || tables != snapshot.tables else { return }
+        departed.formUnion(snapshot.tables.users.map(\.id))
+        departed.subtract(tables.users.map(\.id))
         snapshot = AccessSnapshot(tables)
         for whose in snapshot.unreadable {
             log.error(
@@ -182,7 +186,8 @@ final class Access {
         let person =
             Int(id).flatMap { snapshot.person($0) } ?? name.flatMap(snapshot.person(named:))
         if let person { return try admitted(person, .proxy(user: "\(person.id)")) }
-        guard let role = exchange.request.header("X-User-Role"),
+        guard !(Int(id).map(departed.contains) ?? false),
+            let role = exchange.request.header("X-User-Role"),
             let permission = snapshot.permission(ofRole: role)
         else { throw .forbidden("The proxy names a person and a role that are not known here.") }
         return Principal(

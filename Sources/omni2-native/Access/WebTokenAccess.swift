@@ -33,7 +33,10 @@ extension Access {
             return person.principal(
                 credential, missingScopes: missing, expiresAt: verified.expiresAt)
         }
-        guard let role = role(claims), let permission = snapshot.permission(ofRole: role) else {
+        let isDeparted = verified.isOurs && Int(subject).map(departed.contains) ?? false
+        guard !isDeparted, let role = role(claims),
+            let permission = snapshot.permission(ofRole: role)
+        else {
             throw .forbidden("The token names neither a person nor a role that is known here.")
         }
         return Principal(

@@ -26,6 +26,7 @@ enum ChatPrompt {
             case .refused(let code, let message, _): "error \(code): \(message)"
             case .unavailable(let state, _): "error: the server is not available (circuit \(state))"
             case .failed(let reason): "error: \(reason)"
+            case .cancelled: "error: the call was cancelled"
             case .tooLarge(let limit):
                 "error: the result is larger than \(limit) bytes; ask for less"
             }

@@ -247,7 +247,7 @@ final class ChatRun {
         callCancellations.append(cancellation)
         let call = ToolCall(
             server: server, tool: item.name, annotations: item.annotations,
-            arguments: asked.arguments.bytes, meta: nil, mayBeCached: true,
+            arguments: asked.arguments.bytes, mayBeCached: true,
             principal: question.principal, requestID: question.requestID,
             cancellation: cancellation,
             flow: flow?.call(item.name, of: item.serverName, under: lastThought))

@@ -76,7 +76,7 @@ final class HTTPConversation: ConversationOpening {
     func peerEnded(on connection: Connection) {
         // A stream has no end the client could wait for; a single answer may still be read.
         switch exchange?.state {
-        case .awaitingAnswer: break
+        case .awaitingAnswer: if exchange?.isCancelledByPeer == true { connection.abort() }
         case .streaming: connection.abort()
         case .answered, .abandoned, nil: connection.finish()
         }

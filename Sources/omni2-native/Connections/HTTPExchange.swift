@@ -20,6 +20,8 @@ final class HTTPExchange {
     private(set) var state = State.awaitingAnswer
     /// The client went away before the answer was complete. Called at most once.
     var abandoned: () -> Void = {}
+    /// The peer's going away takes the request back; otherwise an answer under way is still made.
+    var isCancelledByPeer = false
     /// What was streamed has left; there is room for more.
     var drained: () -> Void = {}
     /// Set, both, for a stream that has no end of its own: whose it is, and what a successor needs to

@@ -165,6 +165,7 @@ extension ToolOutcome {
         case .refused: "refused"
         case .unavailable: "unavailable"
         case .failed(let reason): reason.hasPrefix("timed out") ? "timed_out" : "failed"
+        case .cancelled: "cancelled"
         case .tooLarge: "too_large"
         }
     }
@@ -179,6 +180,7 @@ extension ToolOutcome {
         case .refused(let code, let message, _): "\(message.prefix(500)) (\(code))"
         case .unavailable(let state, _): "circuit \(state)"
         case .failed(let reason): String(reason.prefix(500))
+        case .cancelled: "the caller took it back"
         case .tooLarge(let limit): "larger than \(limit) bytes"
         }
     }

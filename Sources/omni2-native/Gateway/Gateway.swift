@@ -8,6 +8,11 @@ final class Gateway {
     struct Settings {
         var callTime = Duration.seconds(30)
         var listTime = Duration.seconds(10)
+        /// How long a client may take to answer what a server asks in the middle of a call.
+        var inputTime = Duration.seconds(300)
+        /// Streams of `subscriptions/listen`, and calls that wait for their clients.
+        var listenersMax = 10_000
+        var heldMax = 1000
         /// Entries of one page of a list.
         var pageMax = 1000
     }
@@ -16,6 +21,13 @@ final class Gateway {
     let settings: Settings
     let sessions: GatewaySessions
     let caller: ToolCaller
+    let held: HeldCalls
+    let tasks = TaskOwners()
+    private(set) lazy var listeners = ListenStreams(self, countMax: settings.listenersMax)
+    private(set) lazy var watches = ResourceWatches(self)
+    private let personal: PersonalUpstreams
+    /// The most detail of logs that a client has asked for.
+    private var logLevel: MCPLogLevel?
     private let coordinator: Coordinator
     private let cache: Cache
     private let log: Log
@@ -28,14 +40,23 @@ final class Gateway {
 
     static let peer = MCPPeer(
         name: "omni2-native", version: Main.version, title: "OMNI2 native MCP gateway")
+    static let peerJSON: [UInt8] = {
+        var json = JSONWriter()
+        peer.write(for: .latest, to: &json)
+        return json.take()
+    }()
     static let capabilities: ServerCapabilities = [
         .tools, .toolsListChanged, .prompts, .promptsListChanged, .resources,
-        .resourcesListChanged, .logging, .completions,
+        .resourcesListChanged, .resourcesSubscribe, .logging, .completions,
     ]
+    /// Our lists are announced when they change; for who does not listen they are fresh so long.
+    static let listFreshness = EraTranslation.Freshness(
+        timeToLiveMilliseconds: 10_000, scope: .personal)
 
     init(
         io: any IO, settings: Settings, sessions: GatewaySessions, cache: Cache,
-        coordinator: Coordinator, access: Access, slots: CallSlots, log: Log
+        coordinator: Coordinator, access: Access, slots: CallSlots, personal: PersonalUpstreams,
+        log: Log
     ) {
         self.io = io
         self.settings = settings
@@ -44,17 +65,25 @@ final class Gateway {
         self.cache = cache
         self.access = access
         self.log = log
+        self.personal = personal
+        held = HeldCalls(countMax: settings.heldMax)
         caller = ToolCaller(
-            io: io, cache: cache, coordinator: coordinator, slots: slots, log: log)
+            io: io, cache: cache, coordinator: coordinator, slots: slots, upstreams: personal,
+            log: log)
         coordinator.observers.append { [unowned self] in self.serverChanged($0) }
-        access.observers.append { [unowned self] in self.accessChanged() }
+        access.observers.append { [unowned self] in self.reviewAccess() }
     }
 
     func start() {
         io.spawn {
             while !self.isStopped {
                 await self.io.sleep(until: self.io.now + .seconds(15))
-                if !self.isStopped { self.sessions.tidy() }
+                if self.isStopped { return }
+                // A credential may end by its own time, of which nobody tells.
+                self.reviewAccess()
+                self.sessions.tidy()
+                self.listeners.tidy()
+                self.personal.tidy()
             }
         }
     }
@@ -63,6 +92,12 @@ final class Gateway {
     func stop(keepingSessions: Bool = false) {
         isStopped = true
         if !keepingSessions { sessions.endAll() }
+        listeners.endAll()
+    }
+
+    /// Ends what children they have; before the coordinator ends its own.
+    func closeSessions(until deadline: MonotonicTime) async {
+        await personal.closeAll(until: deadline)
     }
 
     // MARK: Servers come and go
@@ -73,18 +108,37 @@ final class Gateway {
         switch change {
         case .available(let server):
             cache.connected(server)
+            attend(server)
         case .catalogueChanged(let server):
             cache.listChanged(server)
         case .reloaded(let old, let new):
             caller.forget(old.id)
+            personal.forget(old.id)
             cache.invalidate(server: old.name, because: "reloaded")
             if new.name != old.name { cache.invalidate(server: new.name, because: "reloaded") }
         case .unloaded(let server):
             caller.forget(server.id)
+            personal.forget(server.id)
             cache.disappeared(server.name, because: "unloaded")
         case .unavailable, .circuitChanged: break
         }
         refreshCatalogue()
+    }
+
+    /// A server that is there is heard, and told what clients want to hear.
+    private func attend(_ server: LiveServer) {
+        guard let upstream = server.upstream else { return }
+        let id = server.id
+        upstream.resourceUpdated = { [weak self] _, uri in self?.watches.updated(id, uri: uri) }
+        if let logLevel { upstream.want(logLevel) }
+        watches.restore(server)
+    }
+
+    /// A client wants logs in this detail.
+    func want(_ level: MCPLogLevel) {
+        if let logLevel, logLevel <= level { return }
+        logLevel = level
+        for server in coordinator.registry.servers { server.upstream?.want(level) }
     }
 
     /// Tools of a server whose circuit is open, or that is not connected, are not offered.
@@ -96,6 +150,7 @@ final class Gateway {
             "lists changed",
             fields: ["tools": catalogue.tools.count, "prompts": catalogue.prompts.count])
         sessions.forEach { show(view($0.principal), to: $0) }
+        listeners.refresh()
     }
 
     // MARK: Who sees what
@@ -115,16 +170,30 @@ final class Gateway {
         if changes.resources { session.notify(MCPMethod.resourcesListChanged.name) }
     }
 
-    /// Sessions whose credential is gone or whose owner is blocked end; the others see what they
-    /// may see now.
-    private func accessChanged() {
+    /// Sessions and streams whose credential is gone or whose owner is blocked end; the others see
+    /// what they may see now, and hear of nothing else.
+    private func reviewAccess() {
         sessions.forEach { session in
-            guard let now = access.current(session.principal),
-                access.refusal(now, from: .mcp) == nil
-            else { return sessions.end(session) }
+            guard let now = admitted(session.principal) else { return sessions.end(session) }
             session.principal = now
+            watches.review(ObjectIdentifier(session), for: now)
             show(view(now), to: session)
         }
+        listeners.reviewAccess()
+    }
+
+    /// A principal as access is now; nil when it may not be here any more.
+    func admitted(_ principal: Principal) -> Principal? {
+        guard let now = access.current(principal), access.refusal(now, from: .mcp) == nil else {
+            return nil
+        }
+        return now
+    }
+
+    /// Ends what this user has open.
+    func dismiss(user: Int) {
+        sessions.forEach { if $0.principal.userID == user { sessions.end($0) } }
+        listeners.dismiss(user: user)
     }
 
     func server(_ id: Int) -> LiveServer? { coordinator.registry.server(id: id) }
@@ -187,17 +256,6 @@ final class Gateway {
     }
 
     // MARK: Prompts and resources
-
-    /// Asks the server that owns `params.name` or `params.uri`, under the name it knows.
-    func forward(
-        _ method: MCPMethod, to item: Owner, params: ByteRange, in bytes: RawSpan
-    ) -> (upstream: Upstream, params: [UInt8])? {
-        guard let upstream = server(item.server)?.upstream else { return nil }
-        var splice = JSONSplice()
-        let member: StaticString = method == .getPrompt ? "name" : "uri"
-        splice.edit(params, in: bytes, [.init(member, value: .string(item.name))])
-        return (upstream, splice.applied(to: params, of: bytes))
-    }
 
     struct Owner {
         let server: Int

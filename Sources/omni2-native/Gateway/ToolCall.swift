@@ -8,18 +8,33 @@ struct ToolCall {
     let annotations: ToolAnnotations
     /// A JSON object.
     let arguments: [UInt8]
-    /// The request's `_meta` object, without what belongs to the hop it came by.
-    let meta: [UInt8]?
+    /// The client's whole params under the server's name for the tool; nil when there is no more to
+    /// say than tool and arguments.
+    var params: [UInt8]?
     /// A call that makes a task or answers a question of the server is never cached.
-    let mayBeCached: Bool
+    var mayBeCached: Bool
     let principal: Principal
     let requestID: String
-    /// The server's progress notifications, as raw params.
-    var progress: (([UInt8]) -> Void)?
+    /// Who hears of progress, logs and questions.
+    var listener: (any UpstreamCallListener)?
+    var wantsProgress = false
     /// How the caller takes the call back.
     var cancellation: UpstreamCancellation?
     /// Where its checkpoints are noted; nil where nothing is recorded.
     var flow: FlowCall?
+}
+
+extension ToolCall {
+    /// As its server gets it.
+    var request: UpstreamRequest {
+        var request = UpstreamRequest(
+            .callTool, params: params ?? UpstreamParams.toolCall(tool, arguments))
+        request.isRepeatable = annotations.saidReadOnly == true
+        request.wantsProgress = wantsProgress
+        request.listener = listener
+        request.cancellation = cancellation
+        return request
+    }
 }
 
 /// How a call ended. Every call ends in one of these, within its deadline.
@@ -32,6 +47,8 @@ enum ToolOutcome {
     case unavailable(state: String, retryAfterSeconds: Int?)
     /// The server could not be asked, or did not answer.
     case failed(String)
+    /// The caller took it back.
+    case cancelled
     /// The answer was longer than allowed.
     case tooLarge(limit: Int)
 }

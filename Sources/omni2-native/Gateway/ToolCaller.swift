@@ -17,6 +17,7 @@ final class ToolCaller {
     private let cache: Cache
     private let coordinator: Coordinator
     private let slots: CallSlots
+    private let upstreams: PersonalUpstreams
     private let log: Log
     private var rules: [Int: (epoch: String, rules: CacheRules)] = [:]
     private var inFlight: [CacheKey: Flight] = [:]
@@ -30,11 +31,15 @@ final class ToolCaller {
     /// What other hosts know; nil on a host alone.
     var secondLevel: SecondLevelCache?
 
-    init(io: any IO, cache: Cache, coordinator: Coordinator, slots: CallSlots, log: Log) {
+    init(
+        io: any IO, cache: Cache, coordinator: Coordinator, slots: CallSlots,
+        upstreams: PersonalUpstreams, log: Log
+    ) {
         self.io = io
         self.cache = cache
         self.coordinator = coordinator
         self.slots = slots
+        self.upstreams = upstreams
         self.log = log
     }
 
@@ -105,7 +110,7 @@ final class ToolCaller {
         statistics.calls += 1
         guard let slot = slot(of: call) else {
             call.flow?.looked(.off)
-            return await ask(call, until: deadline, call.cancellation)
+            return await ask(call, call.request, until: deadline)
         }
         // One that was asked before an invalidation does not answer what is asked after it.
         if let leader = inFlight[slot.key], cache.isCurrent(leader.fill) {
@@ -128,7 +133,9 @@ final class ToolCaller {
         }
         call.flow?.looked(.miss)
         // Not to be taken back by one caller: others may wait for it, and its result is kept.
-        let outcome = await ask(call, until: deadline, nil)
+        var request = call.request
+        request.cancellation = nil
+        let outcome = await ask(call, request, until: deadline)
         land(promise, slot)
         if case .result(let result, _) = outcome, isStorable(result) {
             cache.finish(fill, with: result)
@@ -166,53 +173,60 @@ final class ToolCaller {
         case .unavailable, .failed:
             guard let found = cache.findStale(slot) else { return outcome }
             return .result(found.result, mark: CacheMark(found))
-        case .result, .refused, .tooLarge: return outcome
+        case .result, .refused, .tooLarge, .cancelled: return outcome
         }
     }
 
-    /// The upstream itself, when its circuit lets the call pass.
     private func ask(
-        _ call: ToolCall, until deadline: MonotonicTime, _ cancellation: UpstreamCancellation?
+        _ call: ToolCall, _ request: UpstreamRequest, until deadline: MonotonicTime
+    ) async -> ToolOutcome {
+        await ask(
+            call.server, request, subject: call.tool, call.principal, until: deadline,
+            flow: call.flow)
+    }
+
+    /// The upstream itself, when there is a place and its circuit lets the request pass. `subject` is
+    /// for the journal.
+    func ask(
+        _ server: LiveServer, _ request: UpstreamRequest, subject: String,
+        _ principal: Principal, until deadline: MonotonicTime, flow: FlowCall? = nil
     ) async -> ToolOutcome {
         let place: CallSlots.Pass
         do throws(CallSlots.Refusal) {
             place = try await slots.enter(
-                principal: call.principal.id, server: call.server.id, until: deadline)
+                principal: principal.id, server: server.id, until: deadline)
         } catch {
             return .failed(
                 error == .full
                     ? "too many calls wait already; try again later"
-                    : "timed out: \(call.tool) waited for its turn")
+                    : "timed out: \(subject) waited for its turn")
         }
         defer { slots.leave(place) }
         let breaker = coordinator.breaker
         let pass: CircuitBreaker.Pass
-        switch breaker.admit(call.server.id) {
+        switch breaker.admit(server.id) {
         case .admitted(let admitted):
             pass = admitted
-            call.flow?.circuit(breaker.state(of: call.server.id).word, passed: true)
+            flow?.circuit(breaker.state(of: server.id).word, passed: true)
         case .refused(let seconds, let state):
-            call.flow?.circuit(state.word, passed: false)
+            flow?.circuit(state.word, passed: false)
             return .unavailable(state: state.word, retryAfterSeconds: seconds)
         }
-        guard let upstream = call.server.upstream else {
-            coordinator.callAbandoned(pass)
-            return .failed("the server has no session")
-        }
         do throws(UpstreamError) {
-            let result = try await upstream.callTool(
-                call.tool, argumentsJSON: call.arguments, meta: call.meta, until: deadline,
-                progress: call.progress, cancellation: cancellation)
+            let upstream = try await upstreams.upstream(
+                of: server, for: principal, until: deadline)
+            let result = try await upstream.send(request, until: deadline)
             coordinator.callSucceeded(pass)
             return .result(result, mark: nil)
         } catch {
             statistics.failed += 1
-            return judge(error, call, pass)
+            return judge(error, server, request, subject, principal, pass)
         }
     }
 
     private func judge(
-        _ error: UpstreamError, _ call: ToolCall, _ pass: CircuitBreaker.Pass
+        _ error: UpstreamError, _ server: LiveServer, _ request: UpstreamRequest,
+        _ subject: String, _ principal: Principal, _ pass: CircuitBreaker.Pass
     ) -> ToolOutcome {
         if error.countsAsFailure {
             coordinator.callFailed(pass, reason: error.description)
@@ -221,11 +235,12 @@ final class ToolCaller {
         } else {
             coordinator.callAbandoned(pass)
         }
+        if error == .stopped, request.cancellation?.reason != nil { return .cancelled }
         log.warning(
-            "tool call failed",
+            "\(request.method.name) failed",
             fields: [
-                "mcp": call.server.name, "tool": call.tool, "error": error.description,
-                "request_id": call.requestID, "user_id": call.principal.id,
+                "mcp": server.name, "tool": subject, "error": error.description,
+                "user_id": principal.id,
             ])
         switch error {
         case .rpc(let code, let message, let data):
@@ -233,9 +248,10 @@ final class ToolCaller {
         case .tooLarge(let limit): return .tooLarge(limit: limit)
         case .notConnected:
             return .unavailable(
-                state: coordinator.breaker.state(of: call.server.id).word,
-                retryAfterSeconds: coordinator.breaker.retryAfterSeconds(of: call.server.id))
-        case .transport, .timedOut, .sessionExpired, .protocolViolation, .overloaded, .stopped:
+                state: coordinator.breaker.state(of: server.id).word,
+                retryAfterSeconds: coordinator.breaker.retryAfterSeconds(of: server.id))
+        case .transport, .timedOut, .unanswered, .sessionExpired, .protocolViolation, .overloaded,
+            .stopped:
             return .failed(error.description)
         }
     }

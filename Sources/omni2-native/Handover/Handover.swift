@@ -153,13 +153,7 @@ final class Handover {
 extension GatewaySessions {
     func parked(_ ledger: HandoverLedger) -> [ParkedSession] {
         var parked: [ParkedSession] = []
-        forEach { session in
-            let idle = (now - session.lastUsed).components.seconds
-            parked.append(
-                ParkedSession(
-                    id: session.id, identity: ledger.identity(of: session.principal),
-                    machine: session.machine, idle: UInt32(clamping: idle)))
-        }
+        forEach { parked.append($0.parked(as: ledger.identity(of: $0.principal))) }
         return parked
     }
 }

@@ -133,12 +133,7 @@ final class Takeover {
             counts.refused += 1
             return
         }
-        let session = GatewaySession(
-            id: parked.id, principal: principal, machine: parked.machine, now: sessions.now)
-        session.lastUsed = MonotonicTime(
-            nanoseconds: sessions.now.nanoseconds
-                - min(sessions.now.nanoseconds, UInt64(parked.idle) * 1_000_000_000))
-        if sessions.restore(session) { counts.sessions += 1 }
+        if sessions.restore(parked, for: principal) { counts.sessions += 1 }
     }
 
     private func restore(
@@ -244,8 +239,7 @@ final class Takeover {
             guard let session = rooms.sessions[id], session.principal == principal else {
                 return false
             }
-            exchange.principal = principal
-            MCPEndpoint.attach(exchange, to: session)
+            session.goOn(with: exchange)
             return true
         }
     }

@@ -63,13 +63,14 @@ final class House {
         store = build.store()
         hub = try build.hub()
         shards = try build.shards(hub)
-        coordinator = try build.coordinator(store, hub)
+        let makeUpstream = try build.upstreams()
+        coordinator = build.coordinator(store, hub, makeUpstream)
         access = try build.access()
         accessKeeper = AccessKeeper(
             io: io, access: access, store: store, log: build.log(.access))
         cache = try build.cache()
         cacheDoor = try build.cacheDoor(cache)
-        gateway = build.gateway(cache, coordinator, access)
+        gateway = build.gateway(cache, coordinator, access, makeUpstream)
         flows = build.flows(store)
         gates = FlowGates(flows, access)
         gateway.gates = gates
@@ -193,6 +194,7 @@ final class House {
         log.info("omni2-native ready", id: .daemonReady)
         isReady = true
         tell { () throws(SystemError) in try manager.ready(status: statusText) }
+        Process.releaseMemory()
         io.spawn { await self.reportStatus() }
     }
 
@@ -317,6 +319,8 @@ final class House {
     /// Connections live on: requests under way are answered, and events are delivered until the last
     /// service has ended.
     private func handOver(until deadline: MonotonicTime) async {
+        // They end only with us: their clients ask again.
+        gateway.listeners.endAll()
         await door.finishRequests(
             until: min(deadline, io.now + configuration.main.stopTimeout / 2))
         await door.park(until: min(deadline, io.now + Self.lastRequestTime))
@@ -338,6 +342,7 @@ final class House {
         cache.stop()
         await flows.stop(until: deadline)
         cluster.stop()
+        await gateway.closeSessions(until: deadline)
         await coordinator.stop(until: deadline)
         await accessKeeper.stop()
         await store.stop()
@@ -429,13 +434,7 @@ final class House {
                 self.chatSockets.dismiss { $0.userID == notice.user ? message : nil }
                 self.chat.dismiss { $0.userID == notice.user ? message : nil }
             }
-            if notice.concerns(.mcp) {
-                self.gateway.sessions.forEach { session in
-                    if session.principal.userID == notice.user {
-                        self.gateway.sessions.end(session)
-                    }
-                }
-            }
+            if notice.concerns(.mcp) { self.gateway.dismiss(user: notice.user) }
             self.accessKeeper.wake()
         }
     }

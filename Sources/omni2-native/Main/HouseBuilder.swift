@@ -170,27 +170,33 @@ struct HouseBuilder {
                 frameBytesMax: limits.messageBytesMax, messageBytesMax: limits.messageBytesMax))
     }
 
-    func coordinator(_ store: SQLStore, _ hub: WebSocketHub) throws(StartError) -> Coordinator {
+    /// How sessions with servers are made, all over one client.
+    func upstreams() throws(StartError) -> (ServerRecord) -> Upstream {
         let http: HTTPClient
         do throws(SystemError) {
             http = try HTTPClient(io: io)
         } catch {
             throw .system(error)
         }
-        let (io, environment, deadlines) = (io, environment, upstreamDeadlines)
+        let (io, environment, deadlines, log) = (io, environment, upstreamDeadlines, log(.gateway))
         let unitSockets = configuration.mcp.unitSockets
-        let gatewayLog = log(.gateway)
-        return Coordinator(
+        let verdicts = EraVerdicts()
+        return { record in
+            Upstream(
+                record: record, io: io, http: http, deadlines: deadlines, environment: environment,
+                unitSockets: unitSockets, verdicts: verdicts, log: log)
+        }
+    }
+
+    func coordinator(
+        _ store: SQLStore, _ hub: WebSocketHub, _ makeUpstream: @escaping (ServerRecord) -> Upstream
+    ) -> Coordinator {
+        Coordinator(
             io: io, store: store, journal: journal,
             settings: CoordinatorSettings(configuration.coordinator),
             circuits: CircuitBreakerConfiguration(configuration.circuitBreaker),
             publish: { [unowned hub] in hub.publish($0) },
-            makeSession: { record in
-                WatchedUpstream(
-                    Upstream(
-                        record: record, io: io, http: http, deadlines: deadlines,
-                        environment: environment, unitSockets: unitSockets, log: gatewayLog))
-            })
+            makeSession: { WatchedUpstream(makeUpstream($0)) })
     }
 
     private var upstreamDeadlines: UpstreamDeadlines {
@@ -255,7 +261,10 @@ struct HouseBuilder {
         }
     }
 
-    func gateway(_ cache: Cache, _ coordinator: Coordinator, _ access: Access) -> Gateway {
+    func gateway(
+        _ cache: Cache, _ coordinator: Coordinator, _ access: Access,
+        _ makeUpstream: @escaping (ServerRecord) -> Upstream
+    ) -> Gateway {
         var settings = Gateway.Settings()
         settings.callTime = configuration.mcp.callTimeout
         settings.listTime = configuration.mcp.listTimeout
@@ -263,7 +272,8 @@ struct HouseBuilder {
             io: io, countMax: limits.sessionsMax, idleTime: configuration.mcp.sessionIdleTimeout)
         return Gateway(
             io: io, settings: settings, sessions: sessions, cache: cache, coordinator: coordinator,
-            access: access, slots: callSlots(), log: log(.gateway))
+            access: access, slots: callSlots(),
+            personal: PersonalUpstreams(io: io, make: makeUpstream), log: log(.gateway))
     }
 
     func chat(

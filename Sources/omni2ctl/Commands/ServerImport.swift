@@ -1,7 +1,8 @@
 import OmniCore
 import OmniIO
 
-/// `mcp import`: the `mcpServers` file of MCP clients, one registration after the other.
+/// `mcp import`: the `mcpServers` file of MCP clients, or VS Code's form of it, one registration after
+/// the other.
 enum ServerImport {
     private static let bytesMax = 8 << 20
 
@@ -93,12 +94,15 @@ enum ServerImport {
         }
         let value: JSONValue
         do throws(JSONError) {
-            value = try JSONValue(parsing: bytes)
+            value = try JSONValue(parsing: JSONWithComments.plain(bytes))
         } catch {
             throw .failed("\(path) is not JSON: \(error)")
         }
-        guard let servers = value["mcpServers"]?.object else {
-            throw .failed("\(path) needs an object mcpServers with one member per server")
+        // Claude Desktop and Cursor; VS Code's mcp.json; VS Code's settings.json.
+        let found = value["mcpServers"] ?? value["servers"] ?? value["mcp"]?["servers"]
+        guard let servers = found?.object else {
+            throw .failed(
+                "\(path) needs an object mcpServers (or servers) with one member per server")
         }
         var entries: [(name: String, body: JSONValue)] = []
         var problems: [String] = []
@@ -106,7 +110,7 @@ enum ServerImport {
             do throws(ImportedEntry.Problem) {
                 entries.append((name, try ImportedEntry(name, entry).body))
             } catch {
-                problems.append("\(path): mcpServers.\(name): \(error.message)")
+                problems.append("\(path): \(name): \(error.message)")
             }
         }
         guard problems.isEmpty else { throw .failed(problems.joined(separator: "\n")) }

@@ -91,7 +91,9 @@ struct HandoverSample {
                         restored: .ready, version: .v2025_06_18,
                         client: MCPPeer(name: text(), version: text(), title: nil),
                         capabilities: ClientCapabilities(rawValue: UInt16(pick(0..<64)))),
-                    idle: UInt32(pick(0..<10_000)))
+                    idle: UInt32(pick(0..<10_000)),
+                    logLevel: MCPLogLevel(rawValue: UInt8(pick(0..<9))),
+                    sequence: UInt64(pick(0..<1_000_000)))
             })
     }
 }

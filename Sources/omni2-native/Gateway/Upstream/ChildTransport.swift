@@ -6,6 +6,7 @@ final class ChildTransport: UpstreamTransport {
     weak var sink: (any UpstreamSink)?
     /// Pipes have no headers.
     var protocolVersion: String?
+    let isStdio = true
     private let command: ChildProcess.Command
     private let io: any IO
     private let deadlines: UpstreamDeadlines
@@ -55,9 +56,7 @@ final class ChildTransport: UpstreamTransport {
         sink?.lost(.transport(text))
     }
 
-    func send(
-        _ message: [UInt8], for call: UpstreamCall, until deadline: MonotonicTime
-    ) async throws(UpstreamError) {
+    func send(_ message: [UInt8], for call: UpstreamCall) async throws(UpstreamError) {
         try write(message)
     }
 

@@ -16,7 +16,7 @@ extension UpstreamSink {
         // Whatever prints to standard output by accident does not begin like a message.
         let first = line.first { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }
         if first == UInt8(ascii: "{") || first == UInt8(ascii: "[") {
-            received(line)
+            received(line, on: nil)
         } else {
             receivedGarbage(line)
         }

@@ -8,6 +8,7 @@ final class UnitTransport: UpstreamTransport {
     weak var sink: (any UpstreamSink)?
     /// A stream of lines has no headers.
     var protocolVersion: String?
+    let isStdio = true
     private let path: String
     private let name: String
     private let io: any IO
@@ -52,9 +53,7 @@ final class UnitTransport: UpstreamTransport {
                 "the unit omni2-mcp@\(name) has ended; journalctl -u omni2-mcp@\(name) tells why"))
     }
 
-    func send(
-        _ message: [UInt8], for call: UpstreamCall, until deadline: MonotonicTime
-    ) async throws(UpstreamError) {
+    func send(_ message: [UInt8], for call: UpstreamCall) async throws(UpstreamError) {
         try write(message)
     }
 

@@ -128,8 +128,8 @@ extension ServerConfiguration.Authentication {
         case .bearer(let token): [.init("Authorization", "Bearer \(token)")]
         case .apiKey(let header, let key): [.init(header, key)]
         case .headers(let headers): headers.map { .init($0.name, $0.value) }
-        // Nobody gets here: such a server is not connected to.
-        case .unreadable: []
+        // Nobody gets here: tokens are fetched, and what cannot be read is not connected to.
+        case .oauth, .unreadable: []
         }
     }
 }
