@@ -6,24 +6,31 @@
 #   make deb       Debian packages in dist/
 #   make install   binaries, units, manual and the cache's C library below $(DESTDIR)
 #   make conformance   Autobahn's client, every case of every section
-#   make bench     all benchmarks; bench-fanout and bench-cache are its parts
+#   make bench     all benchmarks; bench-fanout, bench-cache, bench-flow and bench-gateway are its parts
 #   make lint      formatting, as the tests check it
 
 SWIFT ?= swift
 PREFIX ?= /usr
 DESTDIR ?=
 
-# The Swift runtime inside the binary, relocations read-only, no rpath: nothing of the build
-# machine is needed or named on the host.
+# The Swift runtime inside the binary, relocations read-only, no rpath, no path of the build: nothing
+# of the build machine is needed or named on the host, and two builds of one tree are the same bytes.
 RELEASE = -c release --static-swift-stdlib --disable-local-rpath \
-	-Xlinker -z -Xlinker relro -Xlinker -z -Xlinker now
+	-Xlinker -z -Xlinker relro -Xlinker -z -Xlinker now -Xlinker --as-needed \
+	-Xswiftc -file-prefix-map -Xswiftc $(CURDIR)=. -Xcc -ffile-prefix-map=$(CURDIR)=.
 
 export SWIFT
 
-.PHONY: build run test check conformance lint deb install setup bench bench-fanout bench-cache
+.PHONY: build build-programs run test check conformance lint deb install setup bench bench-fanout \
+	bench-cache bench-flow bench-gateway
 
 build: setup
 	$(SWIFT) build $(RELEASE)
+
+# What a package needs of it, in a tree where nothing may be installed.
+build-programs:
+	$(SWIFT) build $(RELEASE) --disable-sandbox --product omni2-native
+	$(SWIFT) build $(RELEASE) --disable-sandbox --product omni2ctl
 
 setup:
 	@tools/setup build
@@ -41,28 +48,44 @@ check:
 	@tools/test --quick
 
 conformance: build
+	@Tests/conformance/run --install
 	@Tests/conformance/run
 
-bench: bench-cache bench-fanout
+bench: bench-cache bench-fanout bench-flow bench-gateway
 
 # Results from shared memory, beside LMDB, memcached, Redis and others.
 bench-cache: build
+	@tools/setup bench
 	@bench/cache/run
 
 # One event to thousands of dashboards, beside the limit and peers.
 bench-fanout: build
+	@tools/setup bench
 	@bench/fanout/run $(BENCH)
+
+# What tracking adds to a request, with PostgreSQL and Redis configured.
+bench-flow: build
+	@tools/setup test
+	@bench/flow/run $(BENCH)
+
+# A call through the gateway, beside a direct one and two peers.
+bench-gateway: build
+	@tools/setup test
+	@bench/gateway/run $(BENCH)
 
 lint:
 	$(SWIFT) format lint --strict -r Sources Tests Package.swift
 
-deb: setup
+deb:
+	@tools/setup deb
 	packaging/build-deb dist
 
 install:
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin .build/release/omni2-native .build/release/omni2ctl
 	test -e $(DESTDIR)/etc/omni2/omni2.conf || \
 	    install -D -m 0644 -t $(DESTDIR)/etc/omni2 packaging/omni2.conf
+	install -D -m 0644 -t $(DESTDIR)/usr/lib/omni2/omni2.conf.d packaging/10-host.conf
+	install -D -m 0644 -t $(DESTDIR)/usr/share/dbus-1/system.d packaging/org.omni2.Native1.conf
 	install -D -m 0644 -t $(DESTDIR)/lib/systemd/system systemd/*.socket systemd/*.service
 	install -D -m 0644 -t $(DESTDIR)/usr/lib/systemd/system-preset systemd/*.preset
 	install -D -m 0644 -t $(DESTDIR)/usr/lib/systemd/catalog systemd/*.catalog

@@ -27,7 +27,7 @@ let package = Package(
             linkerSettings: [
                 .linkedLibrary("uring"), .linkedLibrary("systemd"), .linkedLibrary("pq"),
                 .linkedLibrary("sqlite3"), .linkedLibrary("curl"), .linkedLibrary("crypto"),
-                .linkedLibrary("z"),
+                .linkedLibrary("z"), .linkedLibrary("hiredis"),
             ]
         ),
         .target(name: "OmniCore", swiftSettings: strict),
@@ -44,6 +44,10 @@ let package = Package(
             ],
             sources: ["omni2cache.c"], publicHeadersPath: "include"),
         .target(name: "Omni2Cache", dependencies: ["COmni2Cache"], swiftSettings: strict),
+        .executableTarget(
+            name: "CacheExample", dependencies: ["Omni2Cache"], path: "clients/examples",
+            exclude: ["read.c", "read.py", "pipeline.sh"], sources: ["read.swift"],
+            swiftSettings: strict),
         .target(name: "CacheTestSupport", path: "Tests/cache/support"),
         .executableTarget(
             name: "CacheTestWriter",

@@ -38,7 +38,7 @@ int omni2_reopen_read_only(int fd) {
 }
 
 int omni2_map(int fd, uint64_t bytes, void **address) {
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *at = omni2_map_segment(fd, bytes, PROT_READ | PROT_WRITE);
     if (at == MAP_FAILED) return -errno;
     madvise(at, bytes, MADV_DONTFORK);
     madvise(at, bytes, MADV_DONTDUMP);
@@ -55,6 +55,11 @@ static int allocate(int fd, int mode, uint64_t offset, uint64_t bytes) {
 int omni2_reserve(int fd, uint64_t offset, uint64_t bytes) { return allocate(fd, 0, offset, bytes); }
 int omni2_release(int fd, uint64_t offset, uint64_t bytes) {
     return allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, bytes);
+}
+
+int omni2_merge_pages(void *address, uint64_t bytes) {
+    /* MADV_COLLAPSE, Linux 6.1; shared memory needs no other permission for it. */
+    return madvise(address, bytes, 25) == 0 ? 0 : -errno;
 }
 
 int64_t omni2_file_bytes(int fd) {

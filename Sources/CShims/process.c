@@ -1,8 +1,10 @@
 #define _GNU_SOURCE
+#include "shim_linux.h"
 #include "shim_process.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <linux/close_range.h>
@@ -92,3 +94,5 @@ int omni2_epoll_ready(int set, unsigned *tags, unsigned *events, int capacity) {
     }
     return count;
 }
+
+void omni2_trim_heap(void) { malloc_trim(0); }

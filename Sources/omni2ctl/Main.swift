@@ -39,7 +39,7 @@ enum Main {
             case .remote:
                 Process.ignoreBrokenPipes()
                 let door = try Door(invocation.options, environment)
-                reply = try Operator.run(invocation, at: door)
+                reply = try Operator.run(invocation, at: door, environment)
             }
             reply.show(isJSON: invocation.options.isJSON, environment)
             return reply.isSuccess ? ExitStatus.success : ExitStatus.failure

@@ -26,8 +26,11 @@ from pathlib import Path
 
 CACHE = Path(os.environ.get("OMNI2_HOST_CACHE", "/var/cache/omni2-native-tests"))
 PACKAGES = """systemd systemd-sysv dbus libpam-systemd libnss-systemd adduser ca-certificates iproute2
-procps curl python3-minimal netcat-openbsd less libcurl4 libpq5 libsqlite3-0 libssl3 liburing2
+procps curl python3 netcat-openbsd less libcurl4 libpq5 libsqlite3-0 libssl3 liburing2 tzdata
 zlib1g""".split()
+# Further packages that lie in layers of their own, made once and kept beside the root.
+LAYERS = {"postgresql": ["postgresql-15"], "tools": ["strace", "sqlite3"],
+          "proxies": ["nginx-light", "caddy"]}
 # Units that would do background work, or touch the outer kernel, during a test.
 MASKED = """apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer
 e2scrub_reap.service fstrim.timer systemd-modules-load.service sys-kernel-debug.mount
@@ -45,7 +48,9 @@ def machine_lacks():
     """What is missing on this machine, or None."""
     if os.geteuid() != 0:
         return "root"
-    packages = {"systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "ip": "iproute2"}
+    packages = {"systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap",
+                "ip": "iproute2", "lintian": "lintian", "systemd-analyze": "systemd",
+                "dpkg-buildpackage": "dpkg-dev", "dh": "debhelper"}
     missing = [package for tool, package in packages.items() if not shutil.which(tool)]
     return "the packages " + " ".join(missing) if missing else None
 
@@ -62,9 +67,9 @@ def make_root_file_system(directory):
         mark = hashlib.sha256(recipe.encode()).hexdigest()[:16]
         root = directory / f"root-{mark}"
         if root.is_dir():
+            os.utime(root)
             return root
-        for old in directory.glob("root-*"):
-            shutil.rmtree(old)
+        remove_unused(directory, "root-*")
         building = directory / f"root-{mark}.new"
         shutil.rmtree(building, ignore_errors=True)
         subprocess.run(
@@ -80,6 +85,37 @@ def make_root_file_system(directory):
             check=True, stdin=subprocess.DEVNULL, timeout=900)
         building.rename(root)
         return root
+
+
+def remove_unused(directory, pattern):
+    """Those that no run has used for three days: another checkout may be at work with its own."""
+    for old in directory.glob(pattern):
+        if time.time() - old.stat().st_mtime > 3 * 86_400:
+            shutil.rmtree(old)
+
+
+def make_layer(directory, root, name):
+    """A layer to put over the root file system, with the packages of LAYERS[name] installed."""
+    with open(directory / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        mark = hashlib.sha256(f"{root.name} {LAYERS[name]}".encode()).hexdigest()[:16]
+        layer = directory / f"layer-{name}-{mark}"
+        if layer.is_dir():
+            os.utime(layer)
+            return layer
+        remove_unused(directory, f"layer-{name}-*")
+        building = directory / f"layer-{name}-{mark}.new"
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir()
+        with Host(root, network="host", keep=building) as host:
+            # The machine's ports are shared here: whatever listens would collide.
+            host.run("printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; "
+                     "chmod +x /usr/sbin/policy-rc.d")
+            host.run("apt-get install --yes --quiet=2 --no-install-recommends "
+                     + " ".join(LAYERS[name]), timeout=400)
+            host.run("rm /usr/sbin/policy-rc.d; apt-get clean")
+        building.rename(layer)
+        return layer
 
 
 def release():
@@ -117,13 +153,16 @@ class Host:
 
     layers: directories of the file system, the lowest first. network: "private" (an address of its
     own that this machine reaches, nothing else), or "host" (this machine's, for installing packages).
+    enforces_memory: memory limits act inside, at the price of what only cgroup2 can do, where this
+    machine has its memory controller in the older hierarchy.
     keep: a directory that receives what the host wrote, to serve as the top layer of others.
     """
 
-    def __init__(self, layers, network="private", keep=None):
+    def __init__(self, layers, network="private", keep=None, enforces_memory=False):
         self.layers = [Path(x) for x in (layers if isinstance(layers, list) else [layers])]
         self.network = network
         self.keep = keep
+        self.is_hybrid = enforces_memory and not has_unified_memory()
         self.address = None
         self.name = None
         self.process = None
@@ -168,21 +207,28 @@ class Host:
         for directory in (upper, work, root):
             directory.mkdir()
         lower = ":".join(str(x) for x in reversed(self.layers))
-        command = ["systemd-nspawn", "--boot", "--quiet", f"--directory={root}",
+        command = ["systemd-nspawn", "--quiet", f"--directory={root}",
                    f"--machine={self.name}", f"--hostname={self.name}", "--register=no",
                    "--keep-unit", "--console=pipe", "--link-journal=no", "--timezone=off",
                    "--resolv-conf=" + ("copy-host" if self.network == "host" else "off"),
                    "--capability=all", f"--drop-capability={DROPPED}", "--system-call-filter=@known",
                    "--kill-signal=SIGRTMIN+4"]
-        environment = dict(os.environ, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="1")
+        environment = dict(
+            os.environ, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="0" if self.is_hybrid else "1")
         if self.network == "private":
             command.append("--private-network")
             environment["SYSTEMD_NSPAWN_API_VFS_WRITABLE"] = "network"
+        if self.is_hybrid:
+            (upper / "init-with-controllers").write_text(INIT_WITH_CONTROLLERS)
+            (upper / "init-with-controllers").chmod(0o755)
+            command.append("/init-with-controllers")
+        else:
+            command.insert(1, "--boot")
         # The mounts are in a namespace of their own and end with it.
         script = (f"mount -t overlay overlay -o lowerdir={lower},upperdir={upper},workdir={work} {root}"
                   " && mkdir -p /run/systemd/nspawn && mount -t tmpfs tmpfs /run/systemd/nspawn"
                   f" && exec {shlex.join(command)}")
-        self.cgroups = [Path(mount) / f"omni2-{self.name}" for mount in own_cgroup_mounts()]
+        self.cgroups = [place / f"omni2-{self.name}" for place in own_cgroups(self.is_hybrid)]
         self.console = open(self.directory / "console", "w+")
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "slave", "sh", "-c", script],
@@ -198,6 +244,10 @@ class Host:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
         for cgroup in self.cgroups:
             cgroup.mkdir(exist_ok=True)
+            for knob in ("cpuset.cpus", "cpuset.mems"):
+                # A new one of the older hierarchy is empty and takes nobody.
+                if (cgroup / knob).exists() and not (cgroup / knob).read_text().strip():
+                    (cgroup / knob).write_text((cgroup.parent / knob).read_text())
             (cgroup / "cgroup.procs").write_text("0")
 
     def has_booted(self):
@@ -277,6 +327,11 @@ class Host:
         return self.run("apt-get install --yes --quiet=2 --no-install-recommends --reinstall "
                         "-o Dpkg::Options::=--force-confold /root/packages/*.deb", timeout=300).stdout
 
+    def copy(self, source, target):
+        """A directory of this machine, as root's."""
+        shutil.copytree(source, self.path(target), symlinks=True, dirs_exist_ok=True)
+        self.run(f"chown -R root:root {target}")
+
     def journal(self, *matches):
         """Records as dictionaries, oldest first."""
         text = self.out("journalctl --sync; journalctl --quiet --no-pager -o json "
@@ -307,17 +362,49 @@ def addresses(number):
     return base + str(number % 64 * 4 + 1), base + str(number % 64 * 4 + 2)
 
 
-def own_cgroup_mounts():
-    """Where cgroup2 and, on a hybrid machine, systemd's own hierarchy are mounted."""
+# Stands before systemd where the older hierarchies are used: nspawn mounts them read-only.
+INIT_WITH_CONTROLLERS = """#!/bin/sh
+for controller in memory pids cpu cpuacct devices blkio freezer; do
+    [ -d /sys/fs/cgroup/$controller ] &&
+        mount -o remount,bind,rw,nosuid,nodev,noexec /sys/fs/cgroup/$controller
+done
+exec /lib/systemd/systemd "$@"
+"""
+
+
+def cgroup_mounts():
+    """Where each hierarchy is mounted, by its controllers; "" is cgroup2."""
     mounts = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         left, right = line.split(" - ", 1)
         kind, _, options = right.split(" ", 2)
         if kind == "cgroup2":
-            mounts.setdefault("unified", left.split()[4])
-        elif kind == "cgroup" and "name=systemd" in options.split(","):
-            mounts.setdefault("systemd", left.split()[4])
-    return list(mounts.values())
+            mounts.setdefault("", left.split()[4])
+        elif kind == "cgroup":
+            own = [x for x in options.split(",") if x not in ("rw", "xattr", "clone_children")]
+            mounts.setdefault(",".join(own), left.split()[4])
+    return {name: Path(place) for name, place in mounts.items()}
+
+
+def has_unified_memory():
+    place = cgroup_mounts().get("")
+    return place and "memory" in (place / "cgroup.controllers").read_text().split()
+
+
+def own_cgroups(with_controllers):
+    """Below which cgroups a host gets its own: cgroup2 and, on a hybrid machine, systemd's own
+    hierarchy; with_controllers: those of the older kind, too, where this process is itself."""
+    own = {}
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        own[controllers] = path.lstrip("/")
+    places = []
+    for name, mount in cgroup_mounts().items():
+        if name in ("", "name=systemd"):
+            places.append(mount)
+        elif with_controllers:
+            places.append(mount / own.get(name, ""))
+    return places
 
 
 def remove_cgroup(cgroup):

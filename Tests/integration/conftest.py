@@ -81,6 +81,16 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Shows what tests measured: `record_property("figures", text)`."""
+    lines = [f"{report.nodeid.split('::')[-1]}: {text}" for report in terminalreporter.getreports("passed")
+             for name, text in report.user_properties if name == "figures"]
+    if lines:
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture
 def http_server(tmp_path: Path) -> Iterator[Callable[..., HTTPServer]]:
     """Starts counting HTTP servers: `http_server(name, *options)`."""
@@ -153,6 +163,6 @@ def cache_tools(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def omni2cache(cache_tools: Path):
     """The Python module, from the repository."""
-    os.environ["OMNI2_CACHE_LIBRARY"] = str(next(cache_tools.glob("libomni2cache.so.1*")))
+    os.environ["OMNI2_CACHE_LIBRARY"] = str(next(cache_tools.glob("libomni2cache.so.0*")))
     sys.path.insert(0, str(ROOT / "clients" / "python"))
     return importlib.import_module("omni2cache")

@@ -144,6 +144,20 @@ async def test_identical_calls_in_flight_become_one(cached, counting):
     assert counting.calls("slow") == 1
 
 
+async def test_what_is_asked_after_an_invalidation_does_not_wait_for_what_was_asked_before(cached, counting):
+    one = cached()
+    async with one.mcp() as gateway:
+        before = asyncio.ensure_future(gateway.call_tool("counting__slow", {"seconds": 1.5}))
+        while counting.calls("slow") == 0:
+            await asyncio.sleep(0.02)
+        one.post("/api/v1/cache/invalidate?server=counting")
+        after = await gateway.call_tool("counting__slow", {"seconds": 1.5})
+        assert counting.calls("slow") == 2 and not is_hit(after)
+        await before
+        assert is_hit(await gateway.call_tool("counting__slow", {"seconds": 1.5}))
+    assert counting.calls("slow") == 2
+
+
 class TestInvalidation:
     async def test_by_reload(self, cached, counting):
         one = cached()

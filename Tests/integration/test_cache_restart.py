@@ -1,4 +1,5 @@
 """The cache outlives the daemon where systemd keeps its descriptors; the tests play systemd."""
+import mmap
 import os
 
 import pytest
@@ -94,17 +95,61 @@ def test_another_configuration_of_the_server_ends_its_entries(kept, store, count
     assert text(one, "a") == "a 2"
 
 
-def test_other_bounds_begin_anew(kept, store, counting):
-    one = kept()
+@pytest.mark.parametrize("scope", ["shared", "user"])
+def test_other_bounds_take_the_entries_along(kept, store, counting, scope):
+    one = kept(scope=scope)
     text(one, "a")
-    old = os.fstat(store.stored["cache-shared"][0]).st_ino
+    name = "cache-shared" if scope == "shared" else "cache-personal"
+    old = os.fstat(store.stored[name][0]).st_ino
     one.kill()
     one.configuration["Cache"]["MaxEntries"] = "5000"
     again(one, store)
-    one.logged("cache segment cannot be continued")
-    assert text(one, "a") == "a 2"
-    eventually(lambda: (store.receive(), os.fstat(store.stored["cache-shared"][0]).st_ino != old)[1])
-    assert {name: len(some) for name, some in store.stored.items()} == dict.fromkeys(SEGMENTS, 1)
+    one.logged(f"cache entries taken over.*{name}")
+    assert text(one, "a") == "a 1" and counting.calls("count") == 1
+    assert one.get("/api/v1/cache/stats").json()["data"]["max_size"] == 5000
+    eventually(lambda: (store.receive(), [os.fstat(x).st_ino for x in store.stored[name]] != [old]
+                        and len(store.stored[name]) == 1)[1])
+    assert os.fstat(store.stored[name][0]).st_ino != old
+    one.kill()
+    again(one, store)
+    assert text(one, "a") == "a 1", "and the successor's successor continues it"
+
+
+def test_an_attached_reader_follows_to_other_bounds(kept, store, omni2cache):
+    one = kept()
+    text(one, "a")
+    with omni2cache.Cache(str(one.runtime / "cache.sock")) as cache:
+        assert b"a 1" in cache.get("counting", "count", {"key": "a"})
+        before = cache.stats()["segment"]
+        one.stop()
+        one.configuration["Cache"]["MaxBytes"] = "8M"
+        again(one, store)
+        one.logged("cache entries taken over.*cache-shared")
+        assert b"a 1" in cache.get("counting", "count", {"key": "a"})
+        assert cache.stats()["segment"] != before
+        one.post("/api/v1/cache/invalidate?server=counting")
+        assert cache.get("counting", "count", {"key": "a"}) is None
+
+
+def test_two_segments_are_one_after_a_death_between_them(kept, store, counting):
+    """As a daemon leaves it that dies while it takes entries over: old and new are both stored."""
+    one = kept()
+    text(one, "a")
+    one.stop()
+    store.receive()
+    old = os.dup(store.stored["cache-shared"][0])
+    one.configuration["Cache"]["MaxEntries"] = "50"
+    again(one, store)
+    one.logged("cache entries taken over.*cache-shared")
+    text(one, "b")
+    # What was stored before, as live as it was then.
+    with mmap.mmap(old, 4096) as header:
+        header[192:196] = (1).to_bytes(4, "little")
+    one.kill()
+    store.put("cache-shared", old)
+    again(one, store)
+    assert (text(one, "a"), text(one, "b")) == ("a 1", "b 2") and counting.calls("count") == 2
+    eventually(lambda: (store.receive(), len(store.stored["cache-shared"]) == 1)[1])
 
 
 def test_what_is_no_segment_begins_anew(kept, store, counting):

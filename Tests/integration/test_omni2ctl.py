@@ -493,3 +493,92 @@ class TestManual:
             detail = [part for part in help_text(*words).split("\n\n")[2:]
                       if not part.startswith("Options:")]
             assert all(" ".join(part.split()) in page for part in detail)
+
+
+class TestPeople:
+    def test_a_user_gets_a_role_a_token_and_what_they_open(self, control):
+        ctl = control(servers={"files": stdio_entry()})
+        ctl.ok("role", "add", "reader", "--servers", "files", "--services", "mcp", "--rate-limit", "50",
+               "--cost-limit", "2.5", "--dashboard", "view", "--tools", '{"files": {"tools": ["*"]}}')
+        ctl.ok("user", "add", "ann", "--role", "reader", "--email", "ann@example.org")
+        made = ctl("token", "create", "ann", "--name", "laptop", "--days", "30")
+        token = made.stdout.strip()
+        assert token.startswith("omni2_mcp_") and "cannot be shown again" in made.stderr
+        assert ctl.one.get("/api/v1/mcp/tools/list", token=token).status_code == 200
+        listed = ctl.json("token", "list", "ann")
+        assert [one["name"] for one in listed] == ["laptop"] and token not in ctl.ok("token", "list")
+        shown = ctl.ok("user", "show", "ann")
+        assert "reader" in shown and "files" in shown and "50" in shown
+        assert "ann@example.org" in ctl.ok("user", "list") and "$2.5" in ctl.ok("role", "list")
+        ctl.ok("token", "revoke", listed[0]["id"])
+        assert ctl.one.get("/api/v1/mcp/tools/list", token=token).status_code == 401
+
+    def test_block_and_unblock(self, control):
+        ctl = control()
+        ctl.ok("user", "add", "ann", "--role", "developer")
+        token = ctl.ok("token", "create", "ann").strip()
+        ctl.ok("block", "ann", "--services", "mcp", "--message", "Ask Bob.", "--reason", "leaving")
+        answer = ctl.one.get("/api/v1/mcp/tools/list", token=token)
+        assert answer.status_code == 403 and answer.json()["message"] == "Ask Bob."
+        assert "blocked" in ctl.ok("user", "list")
+        assert "not blocked any more" in ctl.ok("unblock", "ann")
+        assert "not blocked." in ctl.ok("unblock", "ann")
+        assert ctl.one.get("/api/v1/mcp/tools/list", token=token).status_code == 200
+
+    def test_changes_of_users_and_roles(self, control, tmp_path):
+        ctl = control()
+        (tmp_path / "password").write_text("correct horse battery\n")
+        ctl.ok("role", "add", "reader")
+        ctl.ok("user", "add", "ann", "--role", "reader", "--password-file", tmp_path / "password")
+        ctl.ok("user", "set", "ann", "--active", "no", "--full-name", "Ann", "--rate-limit", "7")
+        user = ctl.json("user", "show", "ann")
+        assert user["user"]["active"] is False and user["permission"]["rate_limit"] == 7
+        ctl.ok("role", "set", "reader", "--servers", "none", "--dashboard", "admin")
+        assert "There is one already" in ctl.refused("role", "remove", "reader")
+        ctl.ok("user", "remove", "ann")
+        ctl.ok("role", "remove", "reader")
+
+    @pytest.mark.parametrize("words, meant, status", [
+        (["user", "add", "ann"], "--role ROLE", 64),
+        (["user", "add", "ann", "--role", "nobody"], "no role named nobody", 1),
+        (["user", "show", "nobody"], "no user named nobody", 1),
+        (["user", "set", "ann"], "needs an option", 64),
+        (["role", "set", "nobody", "--rate-limit", "1"], "there are super_admin", 1),
+        (["role", "add", "x", "--tools", "{"], "not JSON", 64),
+        (["role", "add", "x", "--rate-limit", "many"], "whole number", 64),
+        (["role", "add", "x", "--dashboard", "root"], "one of admin, view, none", 64),
+        (["token", "revoke", "x"], "is the number", 64),
+        (["token", "revoke", "999"], "no token with this id", 1),
+        (["block", "nobody"], "no user named nobody", 1),
+    ])
+    def test_mistakes_are_told_with_their_remedy(self, control, words, meant, status):
+        assert meant in control().refused(*words, status=status)
+
+
+FORMS = {
+    "Claude Desktop": """{"mcpServers": {"files": {"command": "/bin/true", "args": ["-y", "x"], "env": {"KEY": "v"}}}}""",
+    "Cursor": """{"mcpServers": {"files": {"url": "http://127.0.0.1:9/mcp", "headers": {"Authorization": "Bearer abc"}}}}""",
+    "Cursor, SSE": """{"mcpServers": {"files": {"type": "sse", "url": "http://127.0.0.1:9/sse"}}}""",
+    "VS Code, mcp.json": """{
+        // as the editor writes it
+        "inputs": [],
+        "servers": {"files": {"type": "http", "url": "http://127.0.0.1:9/mcp", /* and */ "headers": {"X-Key": "v"},},},
+    }""",
+    "VS Code, settings.json": """{"mcp": {"servers": {"files": {"type": "stdio", "command": "/bin/true", "args": []}}}}""",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_clients_form_is_imported(control, tmp_path, form):
+    ctl = control()
+    file = tmp_path / "mcp.json"
+    file.write_text(FORMS[form])
+    ctl.ok("mcp", "import", file)
+    assert set(ctl.one.servers()) == {"files"}
+
+
+def test_what_only_an_editor_can_fill_in_is_named(control, tmp_path):
+    ctl = control()
+    file = tmp_path / "mcp.json"
+    file.write_text('{"servers": {"x": {"url": "http://127.0.0.1:9/mcp", "headers": {"K": "${input:key}"}}}}')
+    assert "${input:key}" in ctl.refused("mcp", "import", file)

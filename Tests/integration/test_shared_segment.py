@@ -176,6 +176,23 @@ def test_a_hello_that_is_none_gets_no_descriptor(shared, hello):
     assert attach(one)[0] == OK
 
 
+def test_full_file_systems_in_memory_are_no_trouble(shared, tool):
+    """The segment is nobody's file: neither /dev/shm nor the runtime directory has to have room."""
+    one = shared()
+    one.stop()
+    fill = ('for place in /dev/shm "$0"; do mount -t tmpfs -o size=64k tmpfs "$place"; '
+            'cat /dev/zero > "$place/full" 2>&-; done; exec "$@"')
+    one.start(starter=(["unshare", "--mount", "sh", "-c", fill, one.runtime], {}))
+    one.has_loaded("counting")
+    one.call("counting", "count", {"key": "a"})
+    with pytest.raises(OSError, match="No space left"):
+        Path(f"/proc/{one.pid}/root/dev/shm/more").write_bytes(b"x" * 8192)
+    place = Path(f"/proc/{one.pid}/root{one.runtime}/cache.sock")
+    got = subprocess.run([tool, "-s", place.name, "get", "counting", "count", '{"key": "a"}'], cwd=place.parent,
+                         capture_output=True, text=True, timeout=20)
+    assert got.returncode == FOUND and "a 1" in got.stdout, got.stderr
+
+
 def test_readers_that_never_speak_are_no_trouble(shared):
     one = shared()
     silent = []

@@ -207,6 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("port", type=int)
     parser.add_argument("--name", default="counting")
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--page-size", type=int)
     parser.add_argument("--json", action="store_true", help="answer JSON instead of SSE")
     parser.add_argument("--stateless", action="store_true")
@@ -217,7 +218,7 @@ def main() -> None:
         name, _, value = demand.partition("=")
         Gate.demanded[name.lower()] = value
     make_server(options.name, options.page_size).run(
-        transport="http", host="127.0.0.1", port=options.port, show_banner=False,
+        transport="http", host=options.host, port=options.port, show_banner=False,
         log_level="warning", json_response=options.json, stateless_http=options.stateless,
         middleware=[Middleware(Gate)])
 

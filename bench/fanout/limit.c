@@ -1,8 +1,16 @@
 /* The machine's limit: the least a fan-out server can do. Frames that arrive from the publisher in
- * one turn leave in one send per subscriber, by send() or by io_uring. No policy, no parsing of what
- * subscribers send, no partial sends (it aborts instead).
+ * one turn leave in one send per subscriber, by send() or by io_uring. No parsing of what subscribers
+ * send, no partial sends (it aborts instead).
  *
- *   limit PORT send|uring */
+ * One policy it shares with the daemon, for it decides how many frames one send carries: when a flush
+ * took more than 2 ms and frames are there again in the very next turn, they gather for as long as
+ * the flush took, 5 ms at most.
+ *
+ *   limit PORT send|uring[,fixed][,zc][,sqpoll][,defer][,batch=N]
+ *
+ * fixed: registered files; zc: SEND_ZC; sqpoll: a kernel thread submits; defer: DEFER_TASKRUN; batch:
+ * sends per submission. Bundles (6.10) have no place here: a bundle sends all provided buffers that lie
+ * ready, a queue per connection, where one log for all is one plain send of a window. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <liburing.h>
@@ -14,14 +22,24 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { SUBSCRIBERS = 16384, BATCH = 256, RING = 4096 };
+enum { SUBSCRIBERS = 16384, RING = 8192, SLOW_NS = 2000000, PAUSE_NS_MAX = 5000000 };
+
+static int uses_files, uses_zc;
+static unsigned batch = 256;
 
 static int subscribers[SUBSCRIBERS], count, poller;
 static unsigned char out[1 << 20];
 static size_t out_bytes;
 static struct io_uring ring;
+
+static uint64_t now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 
 static void fail(const char *what) {
     perror(what);
@@ -47,28 +65,77 @@ static void take_frames(const unsigned char *bytes, size_t bytes_count) {
     }
 }
 
+/* Zero-copy sends complete twice: with their result, and when the memory is free again. */
+static unsigned notices;
+
 static void reap(unsigned pending) {
     struct io_uring_cqe *cqe;
-    unsigned head, seen = 0;
-    io_uring_for_each_cqe(&ring, head, cqe) {
-        if (cqe->res != (int)out_bytes) fail("a short send");
-        seen += 1;
+    while (pending > 0) {
+        unsigned head, seen = 0;
+        io_uring_for_each_cqe(&ring, head, cqe) {
+            seen += 1;
+            if (cqe->flags & IORING_CQE_F_NOTIF) {
+                notices -= 1;
+                continue;
+            }
+            if (cqe->res != (int)out_bytes) fail("a short send");
+            if (cqe->flags & IORING_CQE_F_MORE) notices += 1;
+            pending -= 1;
+        }
+        io_uring_cq_advance(&ring, seen);
+        if (seen == 0) io_uring_wait_cqe(&ring, &cqe);
     }
-    io_uring_cq_advance(&ring, seen);
-    if (seen != pending) fail("a late send");
+}
+
+static void prepare(struct io_uring_sqe *sqe, int index) {
+    int flags = MSG_NOSIGNAL | (ring.flags & IORING_SETUP_SQPOLL ? 0 : MSG_DONTWAIT);
+    int target = uses_files ? index : subscribers[index];
+    if (uses_zc)
+        io_uring_prep_send_zc(sqe, target, out, out_bytes, flags, 0);
+    else
+        io_uring_prep_send(sqe, target, out, out_bytes, flags);
+    if (uses_files) sqe->flags |= IOSQE_FIXED_FILE;
 }
 
 static void flush_uring(void) {
+    static int registered;
+    if (uses_files && registered < count) {
+        io_uring_register_files_update(
+            &ring, (unsigned)registered, subscribers + registered, (unsigned)(count - registered));
+        registered = count;
+    }
     unsigned pending = 0;
     for (int i = 0; i < count; i++) {
-        struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
-        io_uring_prep_send(sqe, subscribers[i], out, out_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (++pending == BATCH || i == count - 1) {
+        prepare(io_uring_get_sqe(&ring), i);
+        if (++pending == batch || i == count - 1) {
             io_uring_submit(&ring);
             reap(pending);
             pending = 0;
         }
     }
+    /* The frames are written over by the next ones. */
+    struct io_uring_cqe *cqe;
+    while (notices > 0 && io_uring_wait_cqe(&ring, &cqe) == 0) {
+        if (cqe->flags & IORING_CQE_F_NOTIF) notices -= 1;
+        io_uring_cqe_seen(&ring, cqe);
+    }
+}
+
+static void open_ring(const char *wish) {
+    struct io_uring_params parameters = {.flags = IORING_SETUP_CQSIZE, .cq_entries = 2 * RING};
+    const char *wanted = strstr(wish, "batch=");
+    if (wanted) batch = (unsigned)atoi(wanted + 6);
+    uses_files = strstr(wish, "fixed") != NULL;
+    uses_zc = strstr(wish, "zc") != NULL;
+    if (strstr(wish, "sqpoll")) {
+        parameters.flags |= IORING_SETUP_SQPOLL;
+        parameters.sq_thread_idle = 2;
+    } else {
+        parameters.flags |= IORING_SETUP_SINGLE_ISSUER;
+    }
+    if (strstr(wish, "defer")) parameters.flags |= IORING_SETUP_DEFER_TASKRUN;
+    if (io_uring_queue_init_params(RING, &ring, &parameters) < 0) fail("io_uring");
+    if (uses_files && io_uring_register_files_sparse(&ring, SUBSCRIBERS) < 0) fail("files");
 }
 
 static void flush_send(void) {
@@ -101,13 +168,12 @@ static void readable(uint32_t fd, uint32_t state) {
 
 int main(int argc, char **argv) {
     if (argc != 3) return 2;
-    int uses_ring = strcmp(argv[2], "uring") == 0, one = 1;
+    int uses_ring = strncmp(argv[2], "uring", 5) == 0, one = 1;
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
-    if (uses_ring && io_uring_queue_init(RING, &ring, IORING_SETUP_SINGLE_ISSUER) < 0)
-        fail("io_uring");
+    if (uses_ring) open_ring(argv[2]);
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     struct sockaddr_in address = {
@@ -118,10 +184,14 @@ int main(int argc, char **argv) {
     poller = epoll_create1(0);
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)3 << 32};
     epoll_ctl(poller, EPOLL_CTL_ADD, listener, &event);
+    uint64_t turn = 0, flush_turn = 0, flush_start = 0, pause_end = 0;
     for (;;) {
         struct epoll_event events[256];
-        int ready = epoll_wait(poller, events, 256, -1);
-        out_bytes = 0;
+        uint64_t at = now();
+        int wait = !pause_end ? -1 : pause_end > at ? (int)((pause_end - at + 999999) / 1000000) : 0;
+        int ready = epoll_wait(poller, events, 256, wait);
+        uint64_t begin = now();
+        turn += 1;
         for (int i = 0; i < ready; i++) {
             uint32_t state = (uint32_t)(events[i].data.u64 >> 32);
             if (state < 3) {
@@ -133,6 +203,18 @@ int main(int argc, char **argv) {
             struct epoll_event fresh = {.events = EPOLLIN, .data.u64 = (uint64_t)(uint32_t)fd};
             epoll_ctl(poller, EPOLL_CTL_ADD, fd, &fresh);
         }
-        if (out_bytes > 0) uses_ring ? flush_uring() : flush_send();
+        if (out_bytes == 0) continue;
+        if (pause_end) {
+            if (begin < pause_end) continue;
+            pause_end = 0;
+        } else if (turn == flush_turn + 1 && begin - flush_start > SLOW_NS) {
+            uint64_t cost = begin - flush_start;
+            pause_end = begin + (cost < PAUSE_NS_MAX ? cost : PAUSE_NS_MAX);
+            continue;
+        }
+        flush_start = begin;
+        flush_turn = turn;
+        uses_ring ? flush_uring() : flush_send();
+        out_bytes = 0;
     }
 }

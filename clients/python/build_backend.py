@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-NAME, VERSION = "omni2cache", "1.0.0"
+NAME, VERSION = "omni2cache", "0.1.0"
 INFO = f"{NAME}-{VERSION}.dist-info"
 SUMMARY = "Reads the result cache of omni2-native from shared memory"
 C_SOURCES = ["omni2cache.c", "omni2cache.map"]
@@ -33,7 +33,7 @@ def _compile(target):
     subprocess.run(
         [compiler, "-O2", "-g0", "-std=c11", "-fPIC", "-shared", "-fvisibility=hidden",
          f"-I{folder / 'include'}", f"-Wl,--version-script={folder / 'omni2cache.map'}",
-         "-Wl,-soname,libomni2cache.so.1", "-o", str(target), str(folder / "omni2cache.c")],
+         "-Wl,-soname,libomni2cache.so.0", "-o", str(target), str(folder / "omni2cache.c")],
         check=True)
 
 
@@ -52,9 +52,9 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
              for path in sorted((HERE / NAME).glob("*.py"))}
     files[f"{NAME}/py.typed"] = b""
     with tempfile.TemporaryDirectory() as work:
-        library = pathlib.Path(work) / "libomni2cache.so.1"
+        library = pathlib.Path(work) / "libomni2cache.so.0"
         _compile(library)
-        files[f"{NAME}/libomni2cache.so.1"] = library.read_bytes()
+        files[f"{NAME}/libomni2cache.so.0"] = library.read_bytes()
     files[f"{INFO}/METADATA"] = _metadata().encode()
     files[f"{INFO}/WHEEL"] = (
         f"Wheel-Version: 1.0\nGenerator: omni2cache\nRoot-Is-Purelib: false\nTag: {tag}\n"

@@ -81,6 +81,8 @@ enum {
     OMNI2_KEY_BYTES = 32,
     OMNI2_ATTEMPTS_MAX = 8,
     OMNI2_BATCH_MAX = 16,
+    OMNI2_PREFETCH_FROM = 1024, /* bytes of a value */
+    OMNI2_PREFETCH_MAX = 4096,
     OMNI2_STATISTICS_MAX = 64
 };
 
@@ -341,6 +343,10 @@ static inline void omni2_copy_out(void *to, const unsigned char *from, size_t co
     }
     for (; i < count; i++) out[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
 #else
+    /* Long values come from memory, not from a cache: ask for the lines at once. */
+    if (count > OMNI2_PREFETCH_FROM)
+        for (size_t at = 0; at < count && at < OMNI2_PREFETCH_MAX; at += 64)
+            __builtin_prefetch(from + at);
     memcpy(to, from, count);
 #endif
 }
@@ -445,6 +451,32 @@ static inline void omni2_view_lay(omni2_view *v, void *base, const omni2_geometr
 }
 
 /*
+ * Maps a segment at a multiple of 2 MiB, so that the mapping can use the huge pages that the
+ * daemon had it made of. Fails as mmap does.
+ */
+static inline void *omni2_map_segment(int fd, uint64_t bytes, int protection) {
+    const uint64_t huge = OMNI2_VALUE_ALIGNMENT;
+    if (bytes < huge) return mmap(NULL, bytes, protection, MAP_SHARED, fd, 0);
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t span = (bytes + page - 1) / page * page;
+    void *room = mmap(NULL, span + huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                      -1, 0);
+    if (room == MAP_FAILED) return MAP_FAILED;
+    uint64_t before = (huge - (uint64_t)(uintptr_t)room % huge) % huge;
+    unsigned char *at = (unsigned char *)room + before;
+    void *base = mmap(at, bytes, protection, MAP_SHARED | MAP_FIXED, fd, 0);
+    if (base == MAP_FAILED) {
+        int error = errno;
+        munmap(room, span + huge);
+        errno = error;
+        return MAP_FAILED;
+    }
+    if (before > 0) munmap(room, before);
+    munmap(at + span, huge - before);
+    return base;
+}
+
+/*
  * Maps a segment handed over as a descriptor. The descriptor stays the caller's: close it right
  * away, a mapping needs none. Refuses what could be truncated under the mapping (SIGBUS).
  */
@@ -462,7 +494,7 @@ static inline int omni2_view_attach(omni2_view *v, int fd) {
     munmap(header, OMNI2_HEADER_BYTES);
     int verdict = omni2_geometry_check(&g, (uint64_t)status.st_size);
     if (verdict != OMNI2_OK) return verdict;
-    void *base = mmap(NULL, g.segment_bytes, PROT_READ, MAP_SHARED, fd, 0);
+    void *base = omni2_map_segment(fd, g.segment_bytes, PROT_READ);
     if (base == MAP_FAILED) return OMNI2_E_MAP;
     omni2_view_lay(v, base, &g);
     if (omni2_load32_acquire(&v->control->state) != OMNI2_STATE_LIVE) {
@@ -813,8 +845,8 @@ static inline unsigned omni2_view_get_batch(omni2_view *v, const uint8_t (*keys)
         const unsigned char *value =
             v->values + (uint64_t)omni2_location_unit(location) * OMNI2_UNIT_BYTES;
         uint32_t length = omni2_location_length(location);
-        for (uint32_t line = 0; line < 4 && line * 64 < length; line++)
-            __builtin_prefetch(value + line * 64);
+        for (uint32_t at = 0; at < OMNI2_PREFETCH_FROM && at < length; at += 64)
+            __builtin_prefetch(value + at);
     }
     unsigned char none;
     for (unsigned i = 0; i < n; i++) {

@@ -315,6 +315,8 @@ int omni2_map(int fd, uint64_t bytes, void **address);
 /* Takes memory for a range, or gives it back. 0 or -errno. */
 int omni2_reserve(int fd, uint64_t offset, uint64_t bytes);
 int omni2_release(int fd, uint64_t offset, uint64_t bytes);
+/* Makes one huge page of the small ones in each 2 MiB. Contents stay. Blocks. 0 or -errno. */
+int omni2_merge_pages(void *address, uint64_t bytes);
 /* Size of a file in bytes, or -errno. */
 int64_t omni2_file_bytes(int fd);
 int omni2_process_is_gone(int32_t pid);

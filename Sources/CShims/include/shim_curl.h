@@ -35,6 +35,14 @@ static inline CURLcode omni2_curl_on_body(CURL *easy, omni2_curl_bytes call, voi
     return curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, call);
 }
 
+/* Called for each socket that libcurl wants to open; CURL_SOCKET_BAD refuses. */
+typedef curl_socket_t (*omni2_curl_opening)(
+    void *context, curlsocktype purpose, struct curl_sockaddr *address);
+
+static inline CURLcode omni2_curl_on_open(CURL *easy, omni2_curl_opening call) {
+    return curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, call);
+}
+
 typedef int (*omni2_curl_sending)(
     void *context, char *remote, char *local, int remote_port, int local_port);
 

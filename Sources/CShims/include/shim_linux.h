@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +53,11 @@ static inline long omni2_open_descriptors(void) {
 }
 
 static inline long omni2_descriptors_max(void) { return sysconf(_SC_OPEN_MAX); }
+
+static inline int omni2_processor_count(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) < 0 ? 1 : CPU_COUNT(&set);
+}
 
 static inline unsigned long omni2_thread(void) { return (unsigned long)pthread_self(); }
 
@@ -130,8 +137,74 @@ static inline int omni2_set_group(const char *path, const char *group) {
     return chown(path, (uid_t)-1, entry->gr_gid) < 0 ? -errno : 0;
 }
 
+/* The kernel's own name of a socket, never given twice while the machine runs; 0 on failure. */
+static inline unsigned long long omni2_socket_cookie(int descriptor) {
+    unsigned long long cookie = 0;
+    socklen_t length = sizeof cookie;
+    return getsockopt(descriptor, SOL_SOCKET, SO_COOKIE, &cookie, &length) < 0 ? 0 : cookie;
+}
+
+/* A word that another process reads after our end: nothing written later overtakes it, and it
+   overtakes nothing written before. */
+static inline void omni2_store_word(void *place, unsigned long long value) {
+    __atomic_thread_fence(__ATOMIC_ACQ_REL);
+    __atomic_store_n((unsigned long long *)place, value, __ATOMIC_RELEASE);
+    __atomic_thread_fence(__ATOMIC_ACQ_REL);
+}
+
+static inline unsigned long long omni2_load_word(const void *place) {
+    return __atomic_load_n((const unsigned long long *)place, __ATOMIC_ACQUIRE);
+}
+
+static inline long long omni2_descriptor_size(int descriptor) {
+    struct stat status;
+    return fstat(descriptor, &status) < 0 ? -errno : (long long)status.st_size;
+}
+
+static inline int omni2_duplicate(int descriptor) {
+    int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+    return copy < 0 ? -errno : copy;
+}
+
+static inline long long omni2_write_at(int descriptor, const void *bytes, size_t count, long long offset) {
+    ssize_t result;
+    do result = pwrite(descriptor, bytes, count, offset);
+    while (result < 0 && errno == EINTR);
+    return result < 0 ? -errno : result;
+}
+
+static inline long long omni2_read_at(int descriptor, void *bytes, size_t count, long long offset) {
+    ssize_t result;
+    do result = pread(descriptor, bytes, count, offset);
+    while (result < 0 && errno == EINTR);
+    return result < 0 ? -errno : result;
+}
+
+/* ends[0] is read, ends[1] written. */
+static inline int omni2_nonblocking_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0; }
+
 static inline int omni2_socket_option(int descriptor, int level, int option, int value) {
     return setsockopt(descriptor, level, option, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+/* malloc_trim, which is glibc's own. */
+void omni2_trim_heap(void);
+
+/* Gives back what only the start needed: free heap, and pages of code, which are clean and come back
+   from the page cache by need. Code is mapped `r-x` and never written, relocations are elsewhere. */
+static inline void omni2_release_memory(void) {
+    omni2_trim_heap();
+    FILE *maps = fopen("/proc/self/maps", "re");
+    if (!maps) return;
+    char line[512];
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long start, end;
+        char mode[5], path[256];
+        if (sscanf(line, "%lx-%lx %4s %*s %*s %*s %255s", &start, &end, mode, path) != 4) continue;
+        if (strcmp(mode, "r-xp") == 0 && path[0] == '/')
+            madvise((void *)start, end - start, MADV_DONTNEED);
+    }
+    fclose(maps);
 }
 
 #endif

@@ -49,6 +49,11 @@ static inline void omni2_uring_select_buffer(struct io_uring_sqe *sqe) {
     sqe->buf_group = 0;
 }
 
+/* No completion when all went well. */
+static inline void omni2_uring_skip_success(struct io_uring_sqe *sqe) {
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
 /* Submits what is queued and waits for one completion or the timeout (negative: none). */
 static inline int omni2_uring_submit_and_wait(struct io_uring *ring, long long nanoseconds) {
     struct io_uring_cqe *cqe = 0;

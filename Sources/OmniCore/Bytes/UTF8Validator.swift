@@ -5,10 +5,10 @@
 /// noticed before its message ends.
 public struct UTF8Validator: Hashable, Sendable {
     /// Continuation bytes still owed by the character that has begun.
-    private var owed: UInt8 = 0
+    var owed: UInt8 = 0
     /// Bounds of the next continuation byte; narrower than 80…BF only after E0, ED, F0 and F4.
-    private var lowest: UInt8 = 0x80
-    private var highest: UInt8 = 0xBF
+    var lowest: UInt8 = 0x80
+    var highest: UInt8 = 0xBF
 
     public init() {}
 

@@ -61,17 +61,21 @@ public enum EraTranslation {
         return splice
     }
 
-    /// Edits that take away what only the stateless era knows. nil: the result cannot be told in
-    /// the other era (the server asks something first), the gateway has to carry that out itself.
+    /// Edits that take away what only the stateless era knows; none where there is nothing of it.
+    /// A result that asks something first has no form there: the gateway has to ask instead.
     public static func toHandshake(_ facts: ResultFacts, in bytes: RawSpan) -> JSONSplice? {
-        guard facts.completeness == .complete else { return nil }
+        guard facts.completeness != .inputRequired else { return nil }
         var splice = JSONSplice()
-        if let meta = facts.meta, JSONScanner.kind(of: meta, in: bytes) == .object {
+        if let meta = facts.meta, JSONScanner.kind(of: meta, in: bytes) == .object,
+            JSONScanner.member(ModernMeta.serverInfo, of: meta, in: bytes) != nil
+        {
             splice.edit(meta, in: bytes, [.removal(of: ModernMeta.serverInfo)])
         }
-        splice.edit(
-            facts.whole, in: bytes,
-            [.removal(of: "resultType"), .removal(of: "ttlMs"), .removal(of: "cacheScope")])
+        if facts.hasModernMembers {
+            splice.edit(
+                facts.whole, in: bytes,
+                [.removal(of: "resultType"), .removal(of: "ttlMs"), .removal(of: "cacheScope")])
+        }
         return splice
     }
 }

@@ -18,6 +18,16 @@ public enum MCPMethod: UInt8, CaseIterable, Hashable, Sendable {
     case logMessage, toolsListChanged, promptsListChanged, resourcesListChanged
     case resourceUpdated, elicitationComplete, subscriptionsAcknowledged
 
+    /// What a client must have declared to be asked this; nil for what is no question to a client.
+    public var neededCapability: ClientCapabilities? {
+        switch self {
+        case .createMessage: .sampling
+        case .elicit: .elicitation
+        case .listRoots: .roots
+        default: nil
+        }
+    }
+
     public enum Sender: UInt8, Hashable, Sendable { case client, server, either }
 
     /// From the `method` of an envelope (range with quotes); nil when no revision knows it.

@@ -45,6 +45,17 @@ public struct MCPSession: Hashable, Sendable {
         state = .ready
     }
 
+    /// As it was when a predecessor of the daemon handed it over.
+    init(
+        restored state: State, version: ProtocolVersion, client: MCPPeer,
+        capabilities: ClientCapabilities
+    ) {
+        self.state = state
+        self.version = version
+        self.client = client
+        self.capabilities = capabilities
+    }
+
     /// Requests of our own (list_changed, sampling, roots) may be sent.
     public var mayNotify: Bool { state == .ready }
 

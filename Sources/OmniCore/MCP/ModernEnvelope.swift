@@ -159,8 +159,12 @@ public enum ModernHeaders {
             let headerMethod = headers.method,
             JSONScanner.equals(message.method, headerMethod, in: bytes)
         else { return false }
+        // What this era does not know has no such header.
+        guard let known = MCPMethod(message.method, in: bytes), known.exists(in: .latest) else {
+            return true
+        }
         let subject: ByteRange?
-        switch MCPMethod(message.method, in: bytes)?.subject {
+        switch known.subject {
         case .name: subject = parameters.name
         case .uri: subject = parameters.uri
         case .taskID: subject = parameters.taskID

@@ -21,7 +21,7 @@ public struct RPCFailure: Error, Hashable, Sendable {
         case duplicateMember, noKind, bothResultAndError, emptyBatch, batchNotAllowed
         case notInitialized, alreadyInitialized, methodNotFound, missingName, missingURI
         case missingEnvelope, badEnvelope, unsupportedVersion, missingCapability, headerMismatch
-        case badCursor
+        case badCursor, tooMany
 
         public var sentence: StaticString {
             switch self {
@@ -48,6 +48,7 @@ public struct RPCFailure: Error, Hashable, Sendable {
             case .missingCapability: "The client lacks a required capability"
             case .headerMismatch: "A header and the message disagree"
             case .badCursor: "Unknown cursor"
+            case .tooMany: "Too many of these are open"
             }
         }
     }
@@ -73,6 +74,8 @@ public struct RPCCode: RawRepresentable, Hashable, Sendable {
     public static let serverError = RPCCode(rawValue: -32000)
     /// Revisions up to 2025-11-25 only; the modern one answers invalidParams.
     public static let resourceNotFound = RPCCode(rawValue: -32002)
+    /// 2025-11-25: URLs must be opened first; they are in the error's data.
+    public static let urlElicitationRequired = RPCCode(rawValue: -32042)
     /// 2026-07-28.
     public static let headerMismatch = RPCCode(rawValue: -32020)
     public static let missingCapability = RPCCode(rawValue: -32021)

@@ -25,6 +25,8 @@ public struct ResultFacts: Hashable, Sendable {
     public var content: ByteRange?
     public var structuredContent: ByteRange?
     public var meta: ByteRange?
+    /// `resultType`, `ttlMs` or `cacheScope` is there.
+    public var hasModernMembers = false
 
     public static func read(_ result: ByteRange, in bytes: RawSpan) -> ResultFacts {
         var facts = ResultFacts(whole: result)
@@ -44,13 +46,16 @@ public struct ResultFacts: Hashable, Sendable {
         } else if member.isNamed("isError", in: bytes) {
             isError = JSONScanner.bool(value, in: bytes) ?? false
         } else if member.isNamed("resultType", in: bytes) {
+            hasModernMembers = true
             completeness = Self.completeness(value, in: bytes)
         } else if member.isNamed("task", in: bytes) {
             // 2025-11-25: a task handle has no resultType.
             if JSONScanner.kind(of: value, in: bytes) == .object { completeness = .task }
         } else if member.isNamed("ttlMs", in: bytes) {
+            hasModernMembers = true
             ttlMilliseconds = JSONScanner.int(value, in: bytes).flatMap { $0 >= 0 ? $0 : nil }
         } else if member.isNamed("cacheScope", in: bytes) {
+            hasModernMembers = true
             listScope = JSONScanner.equals(value, "public", in: bytes) ? .open : .personal
         } else if member.isNamed("nextCursor", in: bytes) {
             nextCursor = JSONScanner.kind(of: value, in: bytes) == .string ? value : nil

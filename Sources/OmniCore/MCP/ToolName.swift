@@ -47,7 +47,7 @@ public enum ToolName {
     }
 
     /// 50 bits of FNV-1a with a final mix, in 32 letters and digits.
-    private static func digits(_ server: String, _ tool: String, _ salt: UInt64) -> String {
+    static func digits(_ server: String, _ tool: String, _ salt: UInt64) -> String {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325 ^ salt
         func feed(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
         for byte in server.utf8 { feed(byte) }
@@ -129,23 +129,58 @@ public struct NameTable: Sendable {
     }
 }
 
-/// Resource URIs: `{server}__{uri}`, of any length and any characters.
+/// Resource URIs: `{server}+{uri}`, of any length.
+///
+/// What is offered must be a URI itself: clients parse it. A scheme may hold lower-case letters,
+/// digits, `-` and `.`, so a server's name that has others gets a hash of all of it. The original's
+/// form, `{server}__{uri}`, is understood as well.
 public enum ResourceName {
     public static func prefixed(server: String, uri: String) -> String {
-        server + ToolName.separator + uri
+        scheme(of: server) + "+" + uri
     }
 
-    /// The owner when `uri` carries the prefix of one of `servers`; the longest name wins, so that
-    /// a server `a__b` is not taken for `a`. nil: not prefixed, the owner has to be looked up.
+    static func scheme(of server: String) -> String {
+        var isExact = !server.isEmpty && server.utf8.count <= 64
+        var mapped: [UInt8] = []
+        for byte in server.utf8.prefix(64) {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"): mapped.append(byte)
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."):
+                // A scheme begins with a letter.
+                if mapped.isEmpty {
+                    mapped.append(UInt8(ascii: "x"))
+                    isExact = false
+                }
+                mapped.append(byte)
+            default:
+                isExact = false
+                let lower = byte.lowercasedASCII
+                let isLetter = lower >= UInt8(ascii: "a") && lower <= UInt8(ascii: "z")
+                mapped.append(isLetter ? lower : UInt8(ascii: mapped.isEmpty ? "x" : "-"))
+            }
+        }
+        if mapped.isEmpty { mapped.append(UInt8(ascii: "x")) }
+        let text = String(decoding: mapped, as: UTF8.self)
+        return isExact ? text : text + "." + ToolName.digits(server, "", 0)
+    }
+
+    /// The owner when `uri` carries the prefix of one of `servers`, in either form; the longest name
+    /// wins, so that a server `a__b` is not taken for `a`. nil: not prefixed, the owner has to be
+    /// looked up.
     public static func split(_ uri: String, servers: some Sequence<String>) -> (
         server: String, uri: String
     )? {
         var owner: String?
-        for server in servers where uri.utf8.starts(with: (server + ToolName.separator).utf8) {
-            if owner.map({ $0.utf8.count < server.utf8.count }) ?? true { owner = server }
+        var length = 0
+        for server in servers {
+            for prefix in [server + ToolName.separator, scheme(of: server) + "+"]
+            where uri.utf8.starts(with: prefix.utf8) {
+                guard owner.map({ $0.utf8.count < server.utf8.count }) ?? true else { continue }
+                owner = server
+                length = prefix.utf8.count
+            }
         }
         guard let owner else { return nil }
-        let rest = uri.utf8.dropFirst(owner.utf8.count + ToolName.separator.utf8.count)
-        return (owner, String(decoding: Array(rest), as: UTF8.self))
+        return (owner, String(decoding: Array(uri.utf8.dropFirst(length)), as: UTF8.self))
     }
 }

@@ -15,6 +15,10 @@ public struct EventFacts: Hashable, Sendable {
     /// The server the event is about, as it is written: access compares exactly.
     public let mcpName: String?
     let mcpNameLowercased: String?
+    /// The tool of that server the event names, if any.
+    public let tool: String?
+    /// It tells what a person did: only administrators get it.
+    public let isAboutPeople: Bool
     public let severity: String?
     public let oldStatus: String?
     public let newStatus: String?
@@ -29,8 +33,11 @@ public struct EventFacts: Hashable, Sendable {
         type: String, audience: Audience = .subscribers, mcpName: String? = nil,
         severity: String? = nil, oldStatus: String? = nil, newStatus: String? = nil,
         state: String? = nil, healthStatus: String? = nil, failureCycles: Int? = nil,
-        userRole: String? = nil, actionType: String? = nil
+        userRole: String? = nil, actionType: String? = nil, tool: String? = nil,
+        isAboutPeople: Bool = false
     ) {
+        self.tool = tool
+        self.isAboutPeople = isAboutPeople || Self.isAboutPeople(type)
         self.type = type.lowercased()
         self.audience = audience
         self.mcpName = mcpName
@@ -54,6 +61,12 @@ public struct EventFacts: Hashable, Sendable {
             newStatus: text("new_status"), state: text("new_state") ?? text("state"),
             healthStatus: text("health_status"),
             failureCycles: data["failure_cycles"]?.int.map { Int(clamping: $0) },
-            userRole: text("user_role") ?? text("role"), actionType: text("action_type"))
+            userRole: text("user_role") ?? text("role"), actionType: text("action_type"),
+            tool: text("tool") ?? text("tool_name"),
+            isAboutPeople: ["user_id", "user_email", "username"].contains { data[$0] != nil })
+    }
+
+    private static func isAboutPeople(_ type: String) -> Bool {
+        ["user_", "prompt_guard_", "access_"].contains { type.lowercased().hasPrefix($0) }
     }
 }

@@ -86,28 +86,42 @@ public struct EventSubscription: Hashable, Sendable {
 /// All that decides which events one connection gets. Connections of equal class share one verdict.
 public struct FilterClass: Hashable, Sendable {
     public let subscriptions: Set<EventSubscription>
-    /// The servers the role may see.
-    public let servers: ServerAccess
+    public let access: EventAccess
     /// Whose flow the connection watches, if any.
     public let flowUser: Int64?
     /// False for a connection that takes flow events only.
     public let isHubMember: Bool
 
     public init(
-        subscriptions: [EventSubscription], servers: ServerAccess, flowUser: Int64? = nil,
+        subscriptions: [EventSubscription], access: EventAccess, flowUser: Int64? = nil,
         isHubMember: Bool = true
     ) {
         self.subscriptions = Set(subscriptions)
-        self.servers = servers
+        self.access = access
         self.flowUser = flowUser
         self.isHubMember = isHubMember
     }
 
+    /// For somebody who is only held to servers.
+    public init(
+        subscriptions: [EventSubscription], servers: ServerAccess, flowUser: Int64? = nil,
+        isHubMember: Bool = true
+    ) {
+        self.init(
+            subscriptions: subscriptions,
+            access: EventAccess(items: EffectiveAccess(servers: servers), isAdministrator: true),
+            flowUser: flowUser, isHubMember: isHubMember)
+    }
+
     public func matches(_ event: EventFacts) -> Bool {
-        if let server = event.mcpName, !servers.mayUse(server) { return false }
+        // Who may watch a flow was decided when the connection was made.
+        if case .flow(let user) = event.audience {
+            return flowUser == user
+                || isHubMember && subscriptions.contains { $0.matches(event) }
+        }
+        guard access.maySee(event) else { return false }
         switch event.audience {
-        case .everyone: return isHubMember
-        case .flow(let user): return flowUser == user
+        case .everyone, .flow: return isHubMember
         case .subscribers:
             return isHubMember && subscriptions.contains { $0.matches(event) }
         }

@@ -8,6 +8,9 @@ public struct TimerWheel {
     public struct Timer: Hashable, Sendable {
         let node: Int32
         let generation: UInt32
+
+        /// No timer: cancelling it does nothing.
+        public static let none = Timer(node: -1, generation: 0)
     }
 
     private struct Node {
@@ -53,7 +56,7 @@ public struct TimerWheel {
     @discardableResult
     public mutating func cancel(_ timer: Timer) -> Bool {
         let index = Int(timer.node)
-        guard index < nodes.count, nodes[index].home >= 0,
+        guard nodes.indices.contains(index), nodes[index].home >= 0,
             nodes[index].generation == timer.generation
         else { return false }
         unlink(timer.node)

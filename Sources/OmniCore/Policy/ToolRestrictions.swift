@@ -2,6 +2,8 @@
 public enum ServerAccess: Hashable, Sendable {
     case all
     case only(Set<String>)
+    /// All, without those that an override takes away.
+    case allBut(Set<String>)
 
     public static let none = ServerAccess.only([])
 
@@ -14,7 +16,43 @@ public enum ServerAccess: Hashable, Sendable {
         switch self {
         case .all: true
         case .only(let names): names.contains(server)
+        case .allBut(let names): !names.contains(server)
         }
+    }
+
+    /// What both allow.
+    public mutating func narrow(to other: ServerAccess) {
+        switch (self, other) {
+        case (_, .all): break
+        case (.all, _): self = other
+        case (.only(let mine), _): self = .only(mine.filter(other.mayUse))
+        case (_, .only(let theirs)): self = .only(theirs.filter(mayUse))
+        case (.allBut(let mine), .allBut(let theirs)): self = .allBut(mine.union(theirs))
+        }
+    }
+
+    /// Without these; `*` takes all away.
+    public mutating func remove(_ names: [String]) {
+        if names.isEmpty { return }
+        if names.contains("*") {
+            self = .none
+            return
+        }
+        narrow(to: .allBut(Set(names)))
+    }
+
+    /// As the column has it; nil where no list says it.
+    public var names: [String]? {
+        switch self {
+        case .all: ["*"]
+        case .only(let names): names.sorted()
+        case .allBut: nil
+        }
+    }
+
+    /// Taken out of all.
+    public var deniedNames: [String] {
+        if case .allBut(let names) = self { names.sorted() } else { [] }
     }
 }
 
@@ -31,6 +69,17 @@ public enum ItemAccess: Hashable, Sendable {
         case .all: true
         case .only(let names): names.contains(name)
         case .allBut(let names): !names.contains(name)
+        }
+    }
+
+    /// What both allow.
+    public mutating func narrow(to other: ItemAccess) {
+        switch (self, other) {
+        case (_, .all): break
+        case (.all, _): self = other
+        case (.only(let mine), _): self = .only(mine.filter(other.mayUse))
+        case (_, .only(let theirs)): self = .only(theirs.filter(mayUse))
+        case (.allBut(let mine), .allBut(let theirs)): self = .allBut(mine.union(theirs))
         }
     }
 }
@@ -54,6 +103,13 @@ public struct ToolRestrictions: Hashable, Sendable {
         }
 
         public static let none = Server(tools: .none, resources: .none, prompts: .none)
+
+        /// What both allow.
+        public mutating func narrow(to other: Server) {
+            tools.narrow(to: other.tools)
+            resources.narrow(to: other.resources)
+            prompts.narrow(to: other.prompts)
+        }
     }
 
     public enum ReadError: Error, Hashable, Sendable {
@@ -66,11 +122,26 @@ public struct ToolRestrictions: Hashable, Sendable {
     }
 
     public private(set) var servers: [String: Server] = [:]
+    /// What servers that are not named may do.
+    public private(set) var others = Server()
 
     /// Unrestricted.
     public init() {}
 
-    public init(servers: [String: Server]) { self.servers = servers }
+    public init(servers: [String: Server], others: Server = Server()) {
+        self.servers = servers
+        self.others = others
+    }
+
+    /// Only what both allow.
+    public mutating func narrow(by other: ToolRestrictions) {
+        for name in Set(servers.keys).union(other.servers.keys) {
+            var server = access(to: name)
+            server.narrow(to: other.access(to: name))
+            servers[name] = server
+        }
+        others.narrow(to: other.others)
+    }
 
     /// - Throws: when any part cannot be understood.
     public init(_ value: JSONValue?) throws(ReadError) {
@@ -98,7 +169,7 @@ public struct ToolRestrictions: Hashable, Sendable {
     }
 
     /// What a server that is not named may do.
-    public func access(to server: String) -> Server { servers[server] ?? Server() }
+    public func access(to server: String) -> Server { servers[server] ?? others }
 
     /// In the dialect of lists per kind, which says everything the others can.
     public var json: JSONValue {

@@ -25,7 +25,7 @@ public struct WebSocketParser: Hashable, Sendable {
         public let payload: ByteRange
     }
 
-    private struct Flags: OptionSet, Hashable, Sendable {
+    struct Flags: OptionSet, Hashable, Sendable {
         let rawValue: UInt8
         static let insideFrame = Flags(rawValue: 1)
         static let beganPayload = Flags(rawValue: 2)
@@ -35,14 +35,14 @@ public struct WebSocketParser: Hashable, Sendable {
     }
 
     /// Payload bytes of the current frame that are still to come.
-    private var remaining: UInt32 = 0
-    private var mask = ByteMask(key: 0)
+    var remaining: UInt32 = 0
+    var mask = ByteMask(key: 0)
     /// Where in the mask the next payload byte stands.
-    private var phase: UInt8 = 0
-    private var opcode = WebSocketOpcode.continuation
-    private var flags: Flags = []
-    private let role: WebSocketRole
-    private let allowsCompression: Bool
+    var phase: UInt8 = 0
+    var opcode = WebSocketOpcode.continuation
+    var flags: Flags = []
+    let role: WebSocketRole
+    let allowsCompression: Bool
     private let frameBytesMax: UInt32
 
     /// `role` is ours: a server wants masked frames, a client unmasked ones.
@@ -82,6 +82,9 @@ public struct WebSocketParser: Hashable, Sendable {
         if remaining == 0 { flags = Flags(rawValue: 0) }
         return .piece(piece)
     }
+
+    /// Behind a header whose payload is still to come.
+    var isMidway: Bool { flags.contains(.insideFrame) }
 
     /// What the current frame still owes after the piece handed out last.
     var remainingInFrame: Int { Int(remaining) }

@@ -18,7 +18,7 @@ public struct WebSocketSession: Hashable, Sendable {
         case closed
     }
 
-    private struct Flags: OptionSet, Hashable, Sendable {
+    struct Flags: OptionSet, Hashable, Sendable {
         let rawValue: UInt8
         /// Between the first frame of a message and the end of its last one.
         static let insideMessage = Flags(rawValue: 1)
@@ -28,14 +28,15 @@ public struct WebSocketSession: Hashable, Sendable {
         static let delivered = Flags(rawValue: 8)
     }
 
-    public private(set) var state = State.open
-    private var flags: Flags = []
-    private var text = UTF8Validator()
+    public internal(set) var state = State.open
+    // Seen by `Handover`, which takes them across a restart.
+    var flags: Flags = []
+    var text = UTF8Validator()
     /// Of the current message: payload bytes as on the wire, and inflated.
-    private var messageBytes: UInt32 = 0
-    private var inflatedBytes: UInt32 = 0
+    var messageBytes: UInt32 = 0
+    var inflatedBytes: UInt32 = 0
     private let messageBytesMax: UInt32
-    private var parser: WebSocketParser
+    var parser: WebSocketParser
 
     public init(
         role: WebSocketRole = .server, allowsCompression: Bool = false,
@@ -45,6 +46,15 @@ public struct WebSocketSession: Hashable, Sendable {
             role: role, allowsCompression: allowsCompression, limits: limits)
         messageBytesMax = UInt32(limits.messageBytesMax)
     }
+
+    init(parser: WebSocketParser, limits: WebSocketLimits = WebSocketLimits()) {
+        self.parser = parser
+        messageBytesMax = UInt32(limits.messageBytesMax)
+    }
+
+    /// Inside a frame or a message. When it is not, and open, it is as good as a new one: its owner
+    /// need not keep it.
+    public var isMidway: Bool { flags.contains(.insideMessage) || parser.isMidway }
 
     /// Reads on from `position` in `bytes`, which are unmasked in place, up to the next thing that
     /// asks for an action. Call it until it answers `.needMore`, `.close` or `.closed`.

@@ -50,6 +50,13 @@ extension Files {
         if unsafe unlink(path) != 0, errno != ENOENT { throw SystemError("unlink", errno) }
     }
 
+    /// One that holds something, or is not there, stays as it is.
+    public static func removeEmptyDirectory(_ path: String) throws(SystemError) {
+        if unsafe rmdir(path) != 0, errno != ENOENT, errno != ENOTEMPTY {
+            throw SystemError("rmdir", errno)
+        }
+    }
+
     /// Makes a directory and those above it; one that is there already is fine.
     public static func makeDirectory(
         _ path: String, mode: UInt32 = 0o750
@@ -67,7 +74,7 @@ extension Files {
         if fsync(descriptor) != 0 { throw SystemError("fsync", errno) }
     }
 
-    private static func writeAll(
+    static func writeAll(
         _ content: [UInt8], to descriptor: Int32
     ) throws(SystemError) {
         var offset = 0

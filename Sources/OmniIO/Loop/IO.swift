@@ -27,6 +27,10 @@ public protocol IO: AnyObject {
     func giveBack(_ completion: Completion)
     func schedule(at deadline: MonotonicTime, token: CompletionToken) -> TimerWheel.Timer
     func cancel(_ timer: TimerWheel.Timer)
+    /// Where other rings reach this one.
+    var address: RingAddress { get }
+    /// Makes the other ring take a turn: something lies where it looks when one begins.
+    func ring(_ other: RingAddress)
 
     // Awaited.
     func receive(
@@ -59,10 +63,16 @@ public protocol IO: AnyObject {
 
 /// Who is told about hot completions and timers, once per turn in one batch.
 public protocol CompletionHandler: AnyObject {
+    /// First thing after the wait.
+    func turnBegins()
     func completed(_ completion: Completion)
     func fired(_ token: CompletionToken)
     /// Last thing before the ring submits and waits: flush what was gathered.
     func turnEnds()
+}
+
+extension CompletionHandler {
+    public func turnBegins() {}
 }
 
 /// Poll events of a descriptor.
@@ -70,9 +80,31 @@ public struct Readiness: OptionSet, Sendable {
     public let rawValue: UInt32
     public init(rawValue: UInt32) { self.rawValue = rawValue }
     public static let readable = Readiness(rawValue: 0x1)
+    /// POLLPRI: out-of-band data, or a trigger of a pressure file.
+    public static let urgent = Readiness(rawValue: 0x2)
     public static let writable = Readiness(rawValue: 0x4)
     public static let failed = Readiness(rawValue: 0x8)
     public static let hungUp = Readiness(rawValue: 0x10)
+}
+
+/// Where a ring can be rung from other threads, for as long as it lives.
+public struct RingAddress: Sendable {
+    let descriptor: Int32
+    private let executor: LoopExecutor?
+
+    init(descriptor: Int32, executor: LoopExecutor) {
+        self.descriptor = descriptor
+        self.executor = executor
+    }
+
+    /// A ring that nobody can ring: for tests with a kernel of their own.
+    public init() {
+        descriptor = -1
+        executor = nil
+    }
+
+    /// From a thread without a ring: the same by a descriptor that the other ring polls.
+    public func wake() { executor?.post {} }
 }
 
 /// Names one wait that another task ends.

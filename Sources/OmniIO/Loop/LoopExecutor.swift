@@ -66,8 +66,9 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
         if wasEmpty { wake() }
     }
 
-    /// Runs `body` on the ring thread, outside any job. For the threads of `Offload`.
-    func post(_ body: @escaping @Sendable () -> Void) {
+    /// Runs `body` on the ring thread, outside any job. For threads without a ring, and for rings
+    /// that cannot be rung.
+    public func post(_ body: @escaping @Sendable () -> Void) {
         let wasEmpty = inbox.withLock { inbox in
             defer { inbox.posted.append(body) }
             return inbox.isEmpty

@@ -24,7 +24,10 @@ public final class RingIO: IO {
     private var timers: TimerWheel
     private var completions: [Completion] = []
     private var fired: [UInt64] = []
-    private let offloading: Offload
+    /// Its thread starts with the first call that blocks: most rings have none.
+    private var offloading: Offload?
+    /// Other rings that were rung, by the slot of the token that says when it failed.
+    private var rung: [RingAddress] = []
     public private(set) var now: MonotonicTime
     public private(set) var wallMicroseconds: UInt64
     private var counts = Statistics()
@@ -67,11 +70,10 @@ public final class RingIO: IO {
         wallMicroseconds = omni2_clock(CLOCK_REALTIME) / 1000
         completions.reserveCapacity(Int(settings.completions))
         fired.reserveCapacity(256)
-        offloading = Offload(executor: executor)
         armWake()
     }
 
-    deinit { offloading.stop() }
+    deinit { offloading?.stop() }
 
     // MARK: The turn
 
@@ -83,6 +85,7 @@ public final class RingIO: IO {
         try ring.submitAndWait(waitTime())
         readClocks()
         noteSubmissions()
+        handler.turnBegins()
         fired.removeAll(keepingCapacity: true)
         timers.advance(to: now, into: &fired)
         for token in fired { fire(CompletionToken(rawValue: token), handler) }
@@ -131,6 +134,8 @@ public final class RingIO: IO {
         case CompletionToken.wakeKind:
             executor.drainWake()
             armWake()
+        // Its queue is full, or its kernel takes no messages for such a ring.
+        case CompletionToken.unrungKind: rung[Int(completion.token.slot)].wake()
         default: handler.completed(completion)
         }
     }
@@ -190,6 +195,19 @@ public final class RingIO: IO {
     public func close(_ descriptor: Int32) { ring.close(descriptor) }
 
     public func cancel(_ token: CompletionToken) { ring.cancel(token) }
+
+    public var address: RingAddress {
+        RingAddress(descriptor: ring.descriptor, executor: executor)
+    }
+
+    public func ring(_ other: RingAddress) {
+        let slot = rung.firstIndex { $0.descriptor == other.descriptor } ?? rung.count
+        if slot == rung.count { rung.append(other) }
+        ring.message(
+            to: other.descriptor, token: .ignored,
+            failed: CompletionToken(
+                kind: CompletionToken.unrungKind, generation: 0, slot: UInt32(slot)))
+    }
 
     public func received(_ completion: Completion) -> UnsafeMutableRawBufferPointer? {
         guard let buffer = completion.buffer, completion.result > 0 else { return nil }
@@ -343,6 +361,8 @@ public final class RingIO: IO {
     public func offload<Value: Sendable>(
         _ work: @escaping @Sendable () -> Value
     ) async -> Value {
-        await offloading.run(work)
+        let thread = offloading ?? Offload(executor: executor)
+        offloading = thread
+        return await thread.run(work)
     }
 }

@@ -236,11 +236,13 @@ public final class PostgresConnection {
     // MARK: Notifications
 
     /// What `LISTEN` brought, or nothing when the deadline came first.
-    public func notifications(until: MonotonicTime) async throws(SQLError) -> [String] {
+    public func notifications(until: MonotonicTime) async throws(SQLError)
+        -> [PostgresNotification]
+    {
         while true {
             guard unsafe handle != nil else { throw .connectionLost("connection closed") }
-            let payloads = takeNotifications()
-            if !payloads.isEmpty { return payloads }
+            let heard = takeNotifications()
+            if !heard.isEmpty { return heard }
             do throws(SQLError) { try await wait(for: .readable, until) } catch .timedOut {
                 return []
             }
@@ -248,13 +250,16 @@ public final class PostgresConnection {
         }
     }
 
-    private func takeNotifications() -> [String] {
-        var payloads: [String] = []
+    private func takeNotifications() -> [PostgresNotification] {
+        var heard: [PostgresNotification] = []
         while let notification = unsafe PQnotifies(handle) {
-            payloads.append(unsafe String(cString: notification.pointee.extra))
+            heard.append(
+                PostgresNotification(
+                    channel: unsafe String(cString: notification.pointee.relname),
+                    payload: unsafe String(cString: notification.pointee.extra)))
             unsafe PQfreemem(notification)
         }
-        return payloads
+        return heard
     }
 
     // MARK: Waiting
@@ -312,4 +317,10 @@ public final class PostgresConnection {
         }
         return .connectionLost(PostgresResult.firstLine(unsafe String(cString: text)))
     }
+}
+
+/// What `NOTIFY` said, and on which channel.
+public struct PostgresNotification: Sendable, Equatable {
+    public let channel: String
+    public let payload: String
 }

@@ -19,6 +19,8 @@ public struct CompletionToken: Hashable, Sendable {
     static let awaitedKind: UInt8 = 1
     static let awaitedTimerKind: UInt8 = 2
     static let wakeKind: UInt8 = 3
+    /// A message to another ring that failed.
+    static let unrungKind: UInt8 = 4
     /// Nobody waits for the outcome (a close, a cancel): it is dropped on arrival.
     static let ignored = CompletionToken(kind: 0, generation: 0, slot: 0)
 }

@@ -139,6 +139,16 @@ struct Ring: ~Copyable {
         unsafe sqe.pointee.user_data = CompletionToken.ignored.rawValue
     }
 
+    var descriptor: Int32 { unsafe ring.pointee.ring_fd }
+
+    /// Puts a completion with `token` into another ring's queue. Completes here only if that fails.
+    func message(to other: Int32, token: CompletionToken, failed: CompletionToken) {
+        let sqe = unsafe entry(failed)
+        unsafe io_uring_prep_msg_ring(sqe, other, 0, token.rawValue, 0)
+        unsafe sqe.pointee.user_data = failed.rawValue
+        unsafe omni2_uring_skip_success(sqe)
+    }
+
     /// Asks for every operation with this token to end; they complete with ECANCELED.
     func cancel(_ target: CompletionToken) {
         let sqe = unsafe entry(.ignored)

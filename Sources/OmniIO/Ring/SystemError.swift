@@ -26,4 +26,9 @@ public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String { "\(call): \(message)" }
 
     public var isTimeout: Bool { code == ETIMEDOUT }
+
+    /// The same call may succeed in a moment.
+    public var isTemporary: Bool { code == EAGAIN || code == ENOBUFS }
+    /// ENOENT: no file, no socket of that name.
+    public var isMissing: Bool { code == ENOENT }
 }

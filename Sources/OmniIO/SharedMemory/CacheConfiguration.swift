@@ -1,4 +1,5 @@
 internal import CShims.Cache
+internal import Glibc
 
 /// Bounds of one cache segment. Fixed for the segment's life: a change needs a successor.
 public struct CacheConfiguration: Sendable {
@@ -89,6 +90,28 @@ extension CacheConfiguration {
             omni2_geometry_plan(
                 &geometry, UInt64(entriesMax), UInt32(serversMax), UInt32(toolsMax),
                 UInt64(bytesMax), identifier, seed.0, seed.1))
+    }
+
+    /// With the bounds of the segment behind `descriptor`, or unchanged if it is none.
+    public func bounded(as descriptor: Int32) -> Self {
+        var geometry = omni2_geometry()
+        let count = MemoryLayout<omni2_geometry>.size
+        let read = unsafe pread(descriptor, &geometry, count, 0)
+        guard read == count, unsafe omni2_geometry_check(&geometry, geometry.segment_bytes) == 0
+        else { return self }
+        var copy = self
+        copy.entriesMax = Int(geometry.descriptor_count)
+        copy.bytesMax = Int(geometry.value_units) * CacheWriter.unitBytes
+        copy.serversMax = Int(geometry.server_count)
+        copy.toolsMax = Int(geometry.tool_count)
+        return copy
+    }
+
+    /// Whether both make segments of the same bounds.
+    public func hasBounds(of other: Self) -> Bool {
+        let (one, two) = (bounded, other.bounded)
+        return one.entriesMax == two.entriesMax && one.bytesMax == two.bytesMax
+            && one.serversMax == two.serversMax && one.toolsMax == two.toolsMax
     }
 
     /// Whether a segment of this geometry is what the configuration would make.

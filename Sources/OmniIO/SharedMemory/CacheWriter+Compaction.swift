@@ -22,7 +22,7 @@ extension CacheWriter {
                 window.entries <= Self.relocationsMax, window.unitsHeld <= Int(units)
             else { continue }
             // Only one is tried: moving changes which nodes there are.
-            return moveAway(window)
+            return moveAway(window.nodes)
         }
         return false
     }
@@ -76,18 +76,18 @@ extension CacheWriter {
         allocator.isFree(node) ? 0 : allocator.count(of: node)
     }
 
-    /// Empties a window. What is or becomes free in it is withheld until all have moved, so that
-    /// nobody moves to where somebody just left.
-    private func moveAway(_ window: Window) -> Bool {
-        let owners = window.nodes.map { allocator.owner(of: $0) }
-        for node in window.nodes where allocator.isFree(node) { allocator.withhold(node) }
+    /// Empties neighbouring extents. What is or becomes free is withheld until all have moved, so
+    /// that nobody moves to where somebody just left.
+    func moveAway(_ nodes: [UInt32]) -> Bool {
+        let owners = nodes.map { allocator.owner(of: $0) }
+        for node in nodes where allocator.isFree(node) { allocator.withhold(node) }
         var moved = 0
         while moved < owners.count {
             let owner = owners[moved]
             guard owner == ExtentAllocator.none || relocate(owner) else { break }
             moved += 1
         }
-        for (index, node) in window.nodes.enumerated()
+        for (index, node) in nodes.enumerated()
         where index < moved || owners[index] == ExtentAllocator.none {
             allocator.free(node)
         }

@@ -13,9 +13,8 @@ extension CacheWriter {
             let step = reservedSteps.firstIndex(of: false),
             memoryLimit.allows(Self.stepBytes, beyond: bytesReserved, at: latest)
         else { return false }
-        let offset = Int(geometry.value_offset) + step * Self.stepBytes
         do throws(SystemError) {
-            try segment.reserve(offset: offset, count: Self.stepBytes)
+            try segment.reserve(offset: offset(ofStep: step), count: Self.stepBytes)
         } catch {
             // No memory is an ordinary answer here: the caller evicts instead.
             memoryLimit.refused(at: latest)
@@ -23,24 +22,43 @@ extension CacheWriter {
         }
         reservedSteps[step] = true
         stepsReserved += 1
+        mergeLater(step: step)
         allocator.add(unit: UInt32(step * Self.unitsPerStep), count: UInt32(Self.unitsPerStep))
         return true
     }
 
-    /// Answers memory pressure: evicts a quarter of the entries and gives whole free steps back.
-    /// Returns the bytes returned to the kernel.
-    @discardableResult
-    public func relieveMemoryPressure(at now: MonotonicTime) -> Int {
+    /// Answers memory pressure: gives up dead entries, then the least recently used ones until
+    /// `target` bytes of values are left, joins what is left together and gives the rest of the
+    /// memory back to the kernel. Works in slices of at most `limit` entries or one step of memory;
+    /// true if there is more to do.
+    public func trim(toBytes target: Int, at now: MonotonicTime, limit: Int = 256) -> Bool {
         let now = advance(to: now)
-        reclaim(at: now, limit: slots.count)
-        for _ in 0..<(slots.count - spareSlots.count) / 4 {
-            guard evict(sparing: ExtentAllocator.none) else { break }
-        }
-        let before = bytesReserved
-        releaseFreeSteps()
+        defer { publishGauges() }
+        // What is given back now must not be taken again by the next put.
         memoryLimit.refused(at: now)
-        publishGauges()
-        return before - bytesReserved
+        if reclaim(at: now, limit: limit) == limit { return true }
+        for _ in 0..<limit {
+            guard bytesUsed > target, evict(sparing: ExtentAllocator.none) else {
+                let hasMoved = emptyTopStep()
+                releaseFreeSteps()
+                return hasMoved
+            }
+        }
+        return true
+    }
+
+    /// Moves what lies in the highest step elsewhere, if there is room. False if it stays.
+    private func emptyTopStep() -> Bool {
+        guard let step = reservedSteps.lastIndex(of: true),
+            merging.current != offset(ofStep: step),
+            bytesReserved - bytesUsed >= Self.stepBytes
+        else { return false }
+        let start = UInt32(step * Self.unitsPerStep)
+        for node in allocator.nodes(endingAbove: start) {
+            let owner = allocator.owner(of: node)
+            if owner != ExtentAllocator.none, isInvalid(descriptor(owner)) { drop(owner) }
+        }
+        return moveAway(allocator.nodes(endingAbove: start))
     }
 
     /// Steps that hold no value go back to the kernel.
@@ -49,7 +67,9 @@ extension CacheWriter {
             let start = Int(allocator.unit(of: node))
             let end = start + Int(allocator.count(of: node))
             let firstStep = (start + Self.unitsPerStep - 1) / Self.unitsPerStep
-            let lastStep = end / Self.unitsPerStep
+            var lastStep = end / Self.unitsPerStep
+            // What another thread is working on stays for now.
+            if let step = stepMerging, firstStep <= step, step < lastStep { lastStep = step }
             guard firstStep < lastStep else { continue }
             allocator.withdraw(
                 unit: UInt32(firstStep * Self.unitsPerStep),
@@ -62,9 +82,8 @@ extension CacheWriter {
     /// False if the kernel refused; what it kept is ours to use again.
     private func giveBack(_ steps: Range<Int>) -> Bool {
         for step in steps {
-            let offset = Int(geometry.value_offset) + step * Self.stepBytes
             do throws(SystemError) {
-                try segment.release(offset: offset, count: Self.stepBytes)
+                try segment.release(offset: offset(ofStep: step), count: Self.stepBytes)
             } catch {
                 allocator.add(
                     unit: UInt32(step * Self.unitsPerStep),
@@ -73,6 +92,7 @@ extension CacheWriter {
             }
             reservedSteps[step] = false
             stepsReserved -= 1
+            merging.forget(offset(ofStep: step))
         }
         return true
     }

@@ -12,6 +12,11 @@ extension CacheWriter {
             segment: identifier)
     }
 
+    /// False once the origin was invalidated: `put` would refuse the answer.
+    public func isCurrent(_ token: FillToken) -> Bool {
+        token.segment == identifier && invalidStamp(token.origin) < token.stamp
+    }
+
     /// Stores a value under `key` for `ttl` (nothing: the configured one).
     public func put(
         _ key: CacheKey, _ value: Span<UInt8>, ttl: Duration? = nil, token: FillToken,
@@ -31,7 +36,7 @@ extension CacheWriter {
             count(OMNI2_STAT_REFUSED_TOO_LARGE)
             return .tooLarge
         }
-        guard token.segment == identifier, invalidStamp(token.origin) < token.stamp else {
+        guard isCurrent(token) else {
             count(OMNI2_STAT_REFUSED_OUTDATED)
             return .outdated
         }
@@ -63,6 +68,8 @@ extension CacheWriter {
         var origin: CacheOrigin
         var life: UInt64
         var now: UInt64
+        /// Entries of equal life wait for their end together; nil stands for `life`.
+        var queueLife: UInt64?
 
         var expires: UInt64 {
             let (sum, overflow) = unsafe now.addingReportingOverflow(life)
@@ -84,20 +91,41 @@ extension CacheWriter {
         return true
     }
 
-    @discardableResult
-    func insert(_ fresh: NewEntry) -> Bool {
+    private func insert(_ fresh: NewEntry) -> Bool {
         guard let slot = takeSlot(at: unsafe fresh.now) else { return false }
         guard let node = unsafe placeValue(fresh.value, for: slot) else {
             spareSlots.append(slot)
             return false
         }
+        unsafe enter(fresh, in: slot, at: node)
+        recency.append(slot, to: &recencyList)
+        return true
+    }
+
+    /// For what was used before everything that is here: takes what is free, evicts nobody.
+    func insertOldest(_ fresh: NewEntry) -> Bool {
+        guard let slot = spareSlots.last else { return false }
+        var node = ExtentAllocator.none
+        if unsafe fresh.value.count > 0 {
+            let units = unsafe Self.units(fresh.value)
+            var extent = allocator.allocate(units, owner: slot)
+            while extent == nil, grow() { extent = allocator.allocate(units, owner: slot) }
+            guard let extent else { return false }
+            node = extent
+            unsafe fill(node, with: fresh.value)
+        }
+        spareSlots.removeLast()
+        unsafe enter(fresh, in: slot, at: node)
+        recency.prepend(slot, to: &recencyList)
+        return true
+    }
+
+    private func enter(_ fresh: NewEntry, in slot: UInt32, at node: UInt32) {
         var words = unsafe fresh.key.shared
         let hash = unsafe omni2_writer_hash(shared, &words)
         let position = indexPosition(for: hash)
         unsafe publish(fresh, in: slot, at: node, stamp: takeStamp())
         unsafe omni2_writer_set_slot(shared, position, omni2_slot(omni2_tag(hash), slot))
-        recency.append(slot, to: &recencyList)
-        return true
     }
 
     private func publish(
@@ -112,7 +140,9 @@ extension CacheWriter {
             omni2_meta(crc, origin.server, origin.tool), stamp)
         let reclaimAt = unsafe reclaimTime(fresh.expires)
         slots[Int(slot)] = unsafe Slot(
-            node: node, expiryClass: expiry.add(slot, expires: reclaimAt, life: fresh.life),
+            node: node,
+            expiryClass: expiry.add(
+                slot, expires: reclaimAt, life: fresh.queueLife ?? fresh.life),
             hits: 0, storedAt: fresh.now)
         membership.append(slot, to: &toolLists[Int(origin.tool)])
         toolEntries[Int(origin.tool)] += 1
@@ -122,11 +152,18 @@ extension CacheWriter {
     /// Finds room for the bytes and copies them there. `none` for an empty value.
     private func placeValue(_ value: UnsafeRawBufferPointer, for slot: UInt32) -> UInt32? {
         guard value.count > 0 else { return ExtentAllocator.none }
-        let units = UInt32((value.count + Self.unitBytes - 1) / Self.unitBytes)
-        guard let node = makeRoom(units: units, for: slot) else { return nil }
+        guard let node = makeRoom(units: unsafe Self.units(value), for: slot) else { return nil }
+        unsafe fill(node, with: value)
+        return node
+    }
+
+    private static func units(_ value: UnsafeRawBufferPointer) -> UInt32 {
+        UInt32((value.count + unitBytes - 1) / unitBytes)
+    }
+
+    private func fill(_ node: UInt32, with value: UnsafeRawBufferPointer) {
         unsafe omni2_writer_fill(
             shared, allocator.unit(of: node), value.baseAddress, UInt32(value.count))
-        return node
     }
 
     // MARK: - Leaving
@@ -176,13 +213,16 @@ extension CacheWriter {
         return position(in: hash) { $0 == wanted }
     }
 
-    /// A free slot for a key of this hash: in the emptier of its two buckets, else by moving one
-    /// entry to its other bucket, else by evicting the oldest of the sixteen.
+    /// A free slot for a key of this hash: in its first bucket, where lookups begin, unless that
+    /// is nearly full; then in the emptier of its two; else by moving one entry to its other
+    /// bucket; else by evicting the oldest of the sixteen.
     private func indexPosition(for hash: UInt64) -> UInt64 {
         let mask = unsafe shared.pointee.index_mask
         let first = omni2_bucket_first(hash, mask)
         let other = omni2_bucket_other(first, omni2_tag(hash), mask)
-        let (room, otherRoom) = (freeSlots(in: first), freeSlots(in: other))
+        let room = freeSlots(in: first)
+        if room.count > Self.slotsKept { return room.position }
+        let otherRoom = freeSlots(in: other)
         if room.count > 0 || otherRoom.count > 0 {
             return room.count >= otherRoom.count ? room.position : otherRoom.position
         }
@@ -191,6 +231,9 @@ extension CacheWriter {
         }
         return evictOldest(of: [first, other])
     }
+
+    /// Free slots of a bucket that are left to keys for which it is the second.
+    private static let slotsKept = 2
 
     private func freeSlots(in bucket: UInt64) -> (count: Int, position: UInt64) {
         let start = bucket * UInt64(OMNI2_BUCKET_SLOTS)

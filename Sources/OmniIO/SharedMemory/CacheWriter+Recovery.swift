@@ -228,13 +228,13 @@ extension CacheWriter {
         for step in reservedSteps.indices {
             if reservedSteps[step] {
                 stepsReserved += 1
+                mergeLater(step: step)
                 allocator.add(
                     unit: UInt32(step * Self.unitsPerStep), count: UInt32(Self.unitsPerStep))
             } else {
                 // What the kernel will not take back is scrubbed when it is next used.
                 try? segment.release(
-                    offset: Int(geometry.value_offset) + step * Self.stepBytes,
-                    count: Self.stepBytes)
+                    offset: offset(ofStep: step), count: Self.stepBytes)
             }
         }
         let nodes = allocator.place(extents)

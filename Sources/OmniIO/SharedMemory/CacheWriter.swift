@@ -9,7 +9,7 @@ public import OmniCore
 ///
 /// Called on the ring thread only; nothing here waits. Times are `CLOCK_BOOTTIME` (`BootClock`).
 /// The order of the stores is not here but in `omni2_cache_writer.h`; the rest of this type is in
-/// `CacheWriter+Put`, `+Space`, `+Invalidation`, `+Recovery`, `+Readers`.
+/// `CacheWriter+Put`, `+Space`, `+Invalidation`, `+Recovery`, `+Readers` and their like.
 @safe
 public final class CacheWriter {
     public let configuration: CacheConfiguration
@@ -46,6 +46,7 @@ public final class CacheWriter {
     var reservedSteps: [Bool]
     var stepsReserved = 0
     var memoryLimit: MemoryLimit
+    var merging = PageMerging()
 
     var names: CacheNames
     /// The next stamp to use. Never reused, not even by a successor.
@@ -256,6 +257,7 @@ public final class CacheWriter {
 
     /// Readers may use the segment from here on.
     func beginLife(at now: MonotonicTime) {
+        mergeTables()
         publish(OMNI2_STAT_ENTRIES_MAX, configuration.entriesMax)
         publish(OMNI2_STAT_BYTES_MAX, configuration.bytesMax)
         publishGauges()

@@ -29,11 +29,16 @@ struct ExpiryQueues {
         let tail = lists[queue].tail
         if tail == SlotLinks.none || expiries[Int(tail)] <= expires {
             links.append(slot, to: &lists[queue])
+        } else if expires <= expiries[Int(lists[queue].head)] {
+            links.prepend(slot, to: &lists[queue])
         } else {
             insertSorted(slot, expires: expires, queue: queue)
         }
         return UInt8(queue)
     }
+
+    /// The life of the entries in a queue; 0 for the one of mixed lives.
+    func life(ofQueue queue: UInt8) -> UInt64 { lives[Int(queue)] }
 
     mutating func remove(_ slot: UInt32, queue: UInt8) {
         links.remove(slot, from: &lists[Int(queue)])

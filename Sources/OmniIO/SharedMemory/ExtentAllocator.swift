@@ -121,6 +121,17 @@ struct ExtentAllocator {
         return found
     }
 
+    /// The nodes that reach beyond `unit`, from the top down.
+    func nodes(endingAbove unit: UInt32) -> [UInt32] {
+        var found: [UInt32] = []
+        var node = last
+        while node != Self.none, nodes[Int(node)].unit + nodes[Int(node)].count > unit {
+            found.append(node)
+            node = nodes[Int(node)].below
+        }
+        return found
+    }
+
     /// Walks all nodes in address order.
     func forEachNode(_ body: (Node) -> Void) {
         var node = first

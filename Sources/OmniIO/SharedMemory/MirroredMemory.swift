@@ -26,8 +26,11 @@ public final class MirroredMemory {
         try self.init(descriptor: descriptor, byteCount: rounded)
     }
 
-    /// Maps what a predecessor left; owns `descriptor` from now on, also when it throws.
-    public init(descriptor: Int32, byteCount: Int) throws(SystemError) {
+    /// Maps a part of what a predecessor left, whole pages; owns `descriptor` from now on, also when
+    /// it throws.
+    public init(
+        descriptor: Int32, offset: Int = 0, byteCount: Int
+    ) throws(SystemError) {
         self.byteCount = byteCount
         self.descriptor = descriptor
         let reserved = unsafe mmap(
@@ -41,7 +44,8 @@ public final class MirroredMemory {
         for half in 0..<2 {
             let place = unsafe reserved + half * byteCount
             let mapped = unsafe mmap(
-                place, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0)
+                place, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor,
+                offset)
             guard unsafe mapped == place else {
                 let code = errno
                 unsafe munmap(reserved, byteCount * 2)

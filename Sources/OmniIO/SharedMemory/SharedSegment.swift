@@ -72,6 +72,12 @@ public final class SharedSegment {
         guard result == 0 else { throw SystemError("fallocate", result) }
     }
 
+    /// Makes huge pages of whole 2 MiB. Blocks for about a millisecond each; contents stay, and
+    /// whoever reads or writes meanwhile waits for no more than that.
+    func mergePages(offset: Int, count: Int) -> Bool {
+        unsafe omni2_merge_pages(base + offset, UInt64(count)) == 0
+    }
+
     private static func map(
         _ descriptor: Int32, bytes: Int
     ) throws(SystemError) -> UnsafeMutableRawPointer {
@@ -83,6 +89,18 @@ public final class SharedSegment {
         }
         return unsafe address
     }
+}
+
+/// One piece of a segment to be made of a huge page, on any thread.
+///
+/// `@unchecked Sendable`: the segment is kept mapped and none of its state is changed.
+public struct PageMerge: @unchecked Sendable {
+    let segment: SharedSegment
+    let offset: Int
+    let count: Int
+
+    /// False where the kernel does not do it.
+    public func run() -> Bool { segment.mergePages(offset: offset, count: count) }
 }
 
 /// The clock that the cache's expiries are measured on: it counts through suspend and does not

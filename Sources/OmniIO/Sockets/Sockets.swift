@@ -112,6 +112,13 @@ public enum Sockets {
             process: credentials.process, user: credentials.user, group: credentials.group)
     }
 
+    /// The kernel's own name of a socket, the same in every process that holds it; nil for what is
+    /// no socket.
+    public static func cookie(of descriptor: Int32) -> UInt64? {
+        let cookie = omni2_socket_cookie(descriptor)
+        return cookie == 0 ? nil : cookie
+    }
+
     /// Small answers leave at once: replies are written whole, so Nagle could only delay them.
     public static func setNoDelay(_ descriptor: Int32) {
         // Fails on Unix sockets, where there is nothing to delay.

@@ -18,3 +18,19 @@ extension Process {
         return SystemError("execv", errno)
     }
 }
+
+extension Process {
+    /// Runs a program to its end, its words on our standard error, and returns its exit status; 128
+    /// and more where a signal ended it. Blocks.
+    public static func run(
+        _ program: String, _ arguments: [String], _ environment: Environment
+    ) throws(SystemError) -> Int32 {
+        var command = ChildProcess.Command(program, arguments)
+        command.environment = environment.variables
+        let process = try ChildStart(command).start(input: 0, output: 2, error: 2)
+        var status: Int32 = 0
+        while unsafe waitpid(process, &status, 0) < 0, errno == EINTR {}
+        // The two halves of what <sys/wait.h> reads by macros.
+        return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F
+    }
+}

@@ -14,8 +14,16 @@ public enum Process {
     /// A peer that left is an error of one send, not the end of the process.
     public static func ignoreBrokenPipes() { omni2_ignore_sigpipe() }
 
+    /// The processors that this process may run on, at least one.
+    public static var processorCount: Int { max(1, Int(omni2_processor_count())) }
+    /// Free heap goes back to the kernel.
+    public static func trimHeap() { omni2_trim_heap() }
+
     public static var id: Int32 { getpid() }
     public static var user: UInt32 { geteuid() }
+
+    /// Gives the kernel back what only the start needed. Takes a millisecond; call it once.
+    public static func releaseMemory() { omni2_release_memory() }
 
     /// Blocks the signals and returns a descriptor on which they arrive. Call it before there are
     /// other threads, which inherit the block.

@@ -1,3 +1,4 @@
+internal import CShims.Linux
 internal import CShims.Systemd
 internal import OmniCore
 
@@ -94,6 +95,25 @@ public final class ServiceManager {
     public func removeStored(name: String) throws(SystemError) {
         precondition(Self.isDescriptorName(name), "\(name) cannot name a descriptor")
         try send(["FDSTOREREMOVE=1", "FDNAME=\(name)"])
+    }
+
+    /// A descriptor that hangs up when systemd has taken all that was sent before: what it holds
+    /// then outlives us. Nil where nobody listens. The caller closes it.
+    public func barrier() throws(SystemError) -> Int32? {
+        guard socket != nil else { return nil }
+        var ends: [Int32] = [-1, -1]
+        let status = unsafe ends.withUnsafeMutableBufferPointer {
+            unsafe omni2_nonblocking_pipe($0.baseAddress)
+        }
+        if status < 0 { throw SystemError("pipe2", status) }
+        defer { close(ends[1]) }
+        do throws(SystemError) {
+            try send(["BARRIER=1"], with: [ends[1]])
+        } catch {
+            close(ends[0])
+            throw error
+        }
+        return ends[0]
     }
 
     /// The kernel's limit for one message.

@@ -10,6 +10,12 @@ struct ChildStart {
 
     /// The process id. The child's ends of the pipes stay open here; the caller lets them go.
     func start(_ pipes: borrowing ChildPipes) throws(SystemError) -> Int32 {
+        try start(
+            input: pipes.input.reader.raw, output: pipes.output.writer.raw,
+            error: pipes.error.writer.raw)
+    }
+
+    func start(input: Int32, output: Int32, error: Int32) throws(SystemError) -> Int32 {
         let path = try findProgram()
         let variables = command.environment.map { "\($0.key)=\($0.value)" }
         let arguments = CStrings([command.program] + command.arguments)
@@ -17,9 +23,9 @@ struct ChildStart {
         var child = unsafe omni2_child()
         unsafe child.arguments = unsafe UnsafePointer(arguments.pointers)
         unsafe child.environment = unsafe UnsafePointer(environment.pointers)
-        unsafe child.input = pipes.input.reader.raw
-        unsafe child.output = pipes.output.writer.raw
-        unsafe child.error = pipes.error.writer.raw
+        unsafe child.input = input
+        unsafe child.output = output
+        unsafe child.error = error
         let process = unsafe path.withCString { path in
             unsafe child.path = unsafe path
             guard let directory = command.directory else { return unsafe omni2_child_start(&child) }

@@ -21,6 +21,9 @@ public final class HTTPClient {
         /// Idle connections kept, over all hosts.
         public var idleConnectionsMax = 64
         public var userAgent = "omni2-native"
+        /// Connect to addresses of the public internet only, whatever a name resolves to: for URLs
+        /// that come from somebody who must not reach our network through us.
+        public var reachesPublicOnly = false
         public init() {}
     }
 
@@ -116,7 +119,9 @@ public final class HTTPClient {
         let transfer = unsafe HTTPTransfer(
             easy: try takeHandle(), io: io, isRepeatable: request.isRepeatable)
         do throws(HTTPClientError) {
-            try HTTPRequestSetup(request, userAgent: settings.userAgent).apply(to: transfer)
+            try HTTPRequestSetup(
+                request, userAgent: settings.userAgent, publicOnly: settings.reachesPublicOnly
+            ).apply(to: transfer)
         } catch {
             unsafe recycle(transfer.easy)
             throw error

@@ -6,10 +6,12 @@ internal import OmniCore
 struct HTTPRequestSetup {
     private let request: HTTPClientRequest
     private let userAgent: String
+    private let publicOnly: Bool
 
-    init(_ request: HTTPClientRequest, userAgent: String) {
+    init(_ request: HTTPClientRequest, userAgent: String, publicOnly: Bool = false) {
         self.request = request
         self.userAgent = userAgent
+        self.publicOnly = publicOnly
     }
 
     func apply(to transfer: HTTPTransfer) throws(HTTPClientError) {
@@ -20,13 +22,14 @@ struct HTTPRequestSetup {
         unsafe setConduct(of: transfer.easy)
         unsafe setOptions(of: transfer.easy)
         setCallbacks(of: transfer)
+        if publicOnly { unsafe omni2_curl_on_open(transfer.easy, openPublicSocket) }
     }
 
     private func check() throws(HTTPClientError) {
-        guard Self.schemes.contains(where: { request.url.lowercased().hasPrefix($0) }) else {
+        guard Self.schemes.contains(where: hasScheme) else {
             throw .invalidRequest("only http, https and http+unix URLs can be asked")
         }
-        guard isOneLine(request.url), !request.url.contains(" ") else {
+        guard request.url.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
             throw .invalidRequest("the URL has a space or a line break")
         }
         guard !request.method.isEmpty, request.method.utf8.allSatisfy(isTokenByte) else {
@@ -43,6 +46,15 @@ struct HTTPRequestSetup {
     }
 
     private static let schemes = ["http://", "https://", HTTPOrigin.unixScheme]
+
+    private func hasScheme(_ scheme: String) -> Bool {
+        var wanted = scheme.utf8.makeIterator()
+        for byte in request.url.utf8 {
+            guard let next = wanted.next() else { return true }
+            if byte != next, byte &- 65 >= 26 || byte | 0x20 != next { return false }
+        }
+        return wanted.next() == nil
+    }
 
     private func isOneLine(_ text: String) -> Bool {
         text.utf8.allSatisfy { ($0 >= 0x20 || $0 == 9) && $0 != 0x7F }
@@ -111,7 +123,7 @@ struct HTTPRequestSetup {
     }
 
     private func isContentType(_ header: HTTPClientRequest.Header) -> Bool {
-        header.name.lowercased() == "content-type"
+        header.name.utf8.count == 12 && header.name.lowercased() == "content-type"
     }
 
     private func setConduct(of easy: UnsafeMutableRawPointer) {
@@ -207,5 +219,30 @@ extension HTTPTransfer {
             return .reset(text)
         default: return .protocolError(text)
         }
+    }
+}
+
+/// The address is judged where it is used, after the name was resolved: a name that says something
+/// else the second time it is asked gets nowhere.
+private func openPublicSocket(
+    _ context: UnsafeMutableRawPointer?, _ purpose: curlsocktype,
+    _ address: UnsafeMutablePointer<curl_sockaddr>?
+) -> curl_socket_t {
+    guard let address = unsafe address, let bytes = unsafe internetAddress(address),
+        PublicAddress.isPublic(bytes)
+    else { return -1 }
+    return unsafe socket(
+        address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue),
+        address.pointee.protocol)
+}
+
+/// The 4 or 16 bytes; nil for other families.
+private func internetAddress(_ address: UnsafeMutablePointer<curl_sockaddr>) -> [UInt8]? {
+    let start = unsafe UnsafeRawPointer(address).advanced(
+        by: MemoryLayout<curl_sockaddr>.offset(of: \.addr) ?? 0)
+    switch unsafe address.pointee.family {
+    case AF_INET: return unsafe Array(UnsafeRawBufferPointer(start: start + 4, count: 4))
+    case AF_INET6: return unsafe Array(UnsafeRawBufferPointer(start: start + 8, count: 16))
+    default: return nil
     }
 }

@@ -75,19 +75,32 @@ final class HTTPTransfer {
         while let last = unsafe line.last, last == 13 || last == 10 {
             unsafe line = unsafe line.dropLast()
         }
-        let text = unsafe String(decoding: line, as: UTF8.self)
-        if text.isEmpty {
+        // By bytes: as text every line would be taken apart into characters.
+        if unsafe line.isEmpty {
             endHead()
-        } else if text.hasPrefix("HTTP/") {
-            headers.removeAll()
-            status =
-                text.split(separator: " ", maxSplits: 2).dropFirst().first
-                .flatMap { Int($0) } ?? 0
-        } else if let colon = text.firstIndex(of: ":") {
-            let value = text[text.index(after: colon)...].trimmingSpaces
-            headers.append(.init(text[..<colon].lowercased(), value))
+        } else if unsafe line.starts(with: "HTTP/".utf8) {
+            headers.removeAll(keepingCapacity: true)
+            unsafe status = Self.status(of: line)
+        } else if let colon = unsafe line.firstIndex(of: UInt8(ascii: ":")) {
+            let name = unsafe String(
+                decoding: line[..<colon].map { $0 &- 65 < 26 ? $0 | 0x20 : $0 }, as: UTF8.self)
+            var value = unsafe line[(colon + 1)...]
+            while let first = unsafe value.first, first == 0x20 || first == 9 {
+                unsafe value = unsafe value.dropFirst()
+            }
+            while let last = unsafe value.last, last == 0x20 || last == 9 {
+                unsafe value = unsafe value.dropLast()
+            }
+            unsafe headers.append(.init(name, String(decoding: value, as: UTF8.self)))
         }
         return true
+    }
+
+    /// The number after the first space of a status line; 0 when there is none.
+    private static func status(of line: Slice<UnsafeRawBufferPointer>) -> Int {
+        guard let space = unsafe line.firstIndex(of: 0x20) else { return 0 }
+        let digits = unsafe line[(space + 1)...].prefix { $0 >= 48 && $0 <= 57 }
+        return unsafe digits.count > 9 ? 0 : digits.reduce(0) { $0 * 10 + Int($1) - 48 }
     }
 
     private func endHead() {
@@ -162,15 +175,5 @@ final class HTTPTransfer {
     func takePause() -> Bool {
         defer { isPaused = false }
         return isPaused
-    }
-}
-
-extension Substring {
-    /// Without spaces and tabs at both ends.
-    fileprivate var trimmingSpaces: String {
-        var part = self
-        while let first = part.first, first == " " || first == "\t" { part.removeFirst() }
-        while let last = part.last, last == " " || last == "\t" { part.removeLast() }
-        return String(part)
     }
 }

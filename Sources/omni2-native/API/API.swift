@@ -6,16 +6,24 @@ import OmniIO
 /// Each area adds its routes in a file of its own (`HealthRoutes`, `ServerRoutes`, …).
 final class API {
     private var router = Router()
+    private let io: any IO
     private let access: Access
-    private let hosts: HostPolicy
-    private let origins: OriginPolicy
+    private let challenges: Challenges
     private let telemetry: Telemetry
+    /// Both change at a reload.
+    var hosts: HostPolicy
+    var origins: OriginPolicy
     private let log: Log
+    /// Somebody known was not let into a service.
+    var stopped: (Principal, Access.Refusal, HTTPExchange) -> Void = { _, _, _ in }
 
     init(
-        access: Access, hosts: HostPolicy, origins: OriginPolicy, telemetry: Telemetry, log: Log
+        io: any IO, access: Access, hosts: HostPolicy, origins: OriginPolicy,
+        telemetry: Telemetry, log: Log
     ) {
+        self.io = io
         self.access = access
+        challenges = Challenges(access: access)
         self.hosts = hosts
         self.origins = origins
         self.telemetry = telemetry
@@ -23,6 +31,8 @@ final class API {
     }
 
     func add(_ routes: (inout Router) -> Void) { routes(&router) }
+
+    var routes: [Router.Route] { router.all }
 
     func handle(_ exchange: HTTPExchange) {
         RequestContext.$current.withValue(telemetry.received(exchange)) { route(exchange) }
@@ -60,39 +70,67 @@ final class API {
     }
 
     private func admit(
-        _ exchange: HTTPExchange, _ needed: Router.Access,
-        _ handle: (HTTPExchange, Principal) -> Void
+        _ exchange: HTTPExchange, _ needed: Router.Access, mayReadKeys: Bool = true,
+        _ handle: @escaping (HTTPExchange, Principal) -> Void
     ) {
         if case .open = needed { return handle(exchange, .anonymous) }
         let principal: Principal
         do throws(Access.Denial) {
             principal = try access.authenticate(exchange)
         } catch {
-            return exchange.respond(Self.challenge(error, path: exchange.request.path))
+            if case .keysNeeded = error, mayReadKeys {
+                return io.spawn {
+                    await self.access.webTokens.readKeys()
+                    self.admit(exchange, needed, mayReadKeys: false, handle)
+                }
+            }
+            return exchange.respond(challenges.answer(error, exchange))
         }
-        if case .administrator = needed, !principal.isAdministrator {
+        if let obstacle = obstacle(principal, needed, exchange) {
+            if case .service(let service) = needed,
+                let refusal = access.refusal(principal, from: service)
+            {
+                stopped(principal, refusal, exchange)
+            }
+            access.audit.denied(
+                exchange, by: principal, action: exchange.request.methodName,
+                reason: obstacle.reason)
             return exchange.respond(
                 .failure(
-                    .forbidden, "This needs the role super_admin.", path: exchange.request.path))
+                    obstacle.status, obstacle.reason, path: exchange.request.path,
+                    headers: obstacle.headers))
         }
         handle(exchange, principal)
     }
 
-    /// RFC 6750 §3: the challenge says whether a token was missing or wrong.
-    private static func challenge(_ denial: Access.Denial, path: String) -> HTTPResponse {
-        let (message, value) =
-            switch denial {
-            case .missing:
-                ("Send Authorization: Bearer and a token.", #"Bearer realm="omni2""#)
-            case .invalid:
-                (
-                    "The token is not valid.",
-                    #"Bearer realm="omni2", error="invalid_token""#
-                )
+    private struct Obstacle {
+        var status = HTTPStatus.forbidden
+        let reason: String
+        var headers: [HTTPResponse.Header] = []
+    }
+
+    /// Why somebody who is known may not come here all the same.
+    private func obstacle(
+        _ principal: Principal, _ needed: Router.Access, _ exchange: HTTPExchange
+    ) -> Obstacle? {
+        switch needed {
+        case .open, .authenticated: return nil
+        case .service(let service):
+            return access.refusal(principal, from: service).map { refusal in
+                var headers = refusal.headers
+                if case .insufficientScope(let scopes) = refusal {
+                    headers.append(challenges.insufficientScope(scopes, exchange))
+                }
+                return Obstacle(
+                    status: refusal.status, reason: refusal.message, headers: headers)
             }
-        return .failure(
-            .unauthorized, message, path: path,
-            headers: [.init(name: "WWW-Authenticate", value: value)])
+        case .viewer:
+            return principal.permission.dashboard >= .view
+                ? nil : Obstacle(reason: "This needs a role that may look at dashboards.")
+        case .administrator:
+            return principal.isAdministrator
+                ? nil : Obstacle(reason: "This needs the role of an administrator.")
+        }
     }
 
     /// Clients of the Unix socket name no host that means anything.

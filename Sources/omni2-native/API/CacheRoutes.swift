@@ -5,20 +5,46 @@ import OmniIO
 struct CacheRoutes {
     let cache: Cache
     let clock: WallClock
+    let audit: Audit
 
     /// Entries of one answer at most.
     private static let limitMax = 1000
 
     func add(to router: inout Router) {
-        router.on(.get, "/api/v1/cache/stats", .authenticated) { call in
+        router.on(
+            .get, "/api/v1/cache/stats", .viewer,
+            "Size and use of the cache".described.answering(.ok, .reply(.required("data", .any)))
+        ) { call in
             call.respond(HTTPResponse(json: ["success": true, "data": cache.statistics.json]))
         }
         // Entries are what others asked and were told.
-        router.on(.get, "/api/v1/cache/entries") { list($0) }
-        router.on(.get, "/api/v1/cache/entries/{key}") { show($0) }
-        router.on(.delete, "/api/v1/cache/entries/{key}") { remove($0) }
-        router.on(.post, "/api/v1/cache/invalidate") { invalidate($0) }
+        router.on(
+            .get, "/api/v1/cache/entries", .administrator,
+            "Lists kept results, without the results".described.asking(
+                Self.server, Self.tool,
+                .number("limit", 1...Int64(Self.limitMax), "a number from 1 to 1000")
+            ).answering(.ok, .reply(.required("data", .any), .required("count", .any)))
+        ) { list($0) }
+        router.on(
+            .get, "/api/v1/cache/entries/{key}", .administrator,
+            "Shows a kept result".described.answering(
+                .ok, .reply(.required("data", .any), .required("value", .any)))
+        ) { show($0) }
+        router.on(
+            .delete, "/api/v1/cache/entries/{key}", .administrator,
+            "Forgets a kept result".described.answering(.ok, .reply(.required("removed", .any)))
+        ) { remove($0) }
+        router.on(
+            .post, "/api/v1/cache/invalidate", .administrator,
+            "Forgets results: of a tool, of a server, or all".described
+                .asking(Self.server, Self.tool).answering(
+                    .ok, .reply(.required("invalidated", .any)))
+        ) { invalidate($0) }
     }
+
+    private static let server = RouteDescription.Parameter.text("server", "of one server")
+    private static let tool = RouteDescription.Parameter.text(
+        "tool", "of one tool; needs the server")
 
     // MARK: Entries
 
@@ -59,6 +85,7 @@ struct CacheRoutes {
         guard cache.remove(key, because: "ordered by \(call.principal.name)") else {
             return unknown(call)
         }
+        audit.done(call.exchange, by: call.principal, "cache.remove", key.description)
         call.respond(HTTPResponse(json: ["success": true, "removed": .string(key.description)]))
     }
 
@@ -99,6 +126,9 @@ struct CacheRoutes {
         case (nil, nil): count = cache.invalidateAll(because: reason)
         case (nil, _?): return toolWithoutServer(call)
         }
+        let target = [server, tool].compactMap { $0 }.joined(separator: "/")
+        audit.done(
+            call.exchange, by: call.principal, "cache.invalidate", target.isEmpty ? nil : target)
         call.respond(HTTPResponse(json: ["success": true, "invalidated": JSONValue(count)]))
     }
 

@@ -6,14 +6,38 @@ struct CircuitRoutes {
     let io: any IO
     let store: any Store
     let coordinator: Coordinator
+    let audit: Audit
     let log: Log
 
     func add(to router: inout Router) {
-        router.on(.get, "/api/v1/circuit-breaker/config", .authenticated) { configuration($0) }
-        router.on(.put, "/api/v1/circuit-breaker/config") { configure($0) }
-        router.on(.get, "/api/v1/circuit-breaker/mcp/{id}/status", .authenticated) { status($0) }
-        router.on(.post, "/api/v1/circuit-breaker/mcp/{id}/enable") { enable($0) }
-        router.on(.post, "/api/v1/circuit-breaker/mcp/{id}/reset") { reset($0) }
+        router.on(
+            .get, "/api/v1/circuit-breaker/config", .viewer,
+            "Settings of all circuits".described.answering(.ok, .reply(.required("config", .any)))
+        ) { configuration($0) }
+        router.on(
+            .put, "/api/v1/circuit-breaker/config", .administrator,
+            "Changes the settings of all circuits".described.taking(.map(.any))
+                .answering(.ok, .reply(.required("config", .any)))
+        ) { configure($0) }
+        router.on(
+            .get, "/api/v1/circuit-breaker/mcp/{id}/status", .viewer,
+            "Shows the circuit of a server".described.answering(
+                .ok,
+                .reply(
+                    .required("server", .any), .required("circuit_breaker", .any),
+                    .required("auto_disable", .any)))
+        ) { status($0) }
+        router.on(
+            .post, "/api/v1/circuit-breaker/mcp/{id}/enable", .administrator,
+            "Puts a disabled server into service".described
+                .asking(.flag("reset_counters", "true or false; true without it"))
+                .answering(.ok, PeopleSchema.done)
+        ) { enable($0) }
+        router.on(
+            .post, "/api/v1/circuit-breaker/mcp/{id}/reset", .administrator,
+            "Closes the circuit of a server and tries it now".described
+                .answering(.ok, PeopleSchema.done)
+        ) { reset($0) }
     }
 
     private func configuration(_ call: Router.Call) {
@@ -34,6 +58,7 @@ struct CircuitRoutes {
         io.spawn {
             do throws(StoreError) {
                 try await coordinator.configureCircuits(wanted)
+                audit.done(call.exchange, by: call.principal, "circuit.configure", nil)
                 configuration(call)
             } catch {
                 call.fail(error, log)
@@ -45,7 +70,9 @@ struct CircuitRoutes {
         guard let id = call.serverID() else { return }
         io.spawn {
             do throws(StoreError) {
-                guard let row = try await store.server(id: id) else { throw .notFound }
+                guard let row = try await store.server(id: id),
+                    call.principal.permission.items.maySee(server: row.name)
+                else { throw .notFound }
                 call.respond(HTTPResponse(json: status(of: row)))
             } catch {
                 call.fail(error, log)
@@ -81,10 +108,11 @@ struct CircuitRoutes {
 
     private func enable(_ call: Router.Call) {
         guard let id = call.serverID() else { return }
-        let resets = call.request.query("reset_counters") != "false"
+        let resets = call.flag("reset_counters") ?? true
         io.spawn {
             do throws(Coordinator.OrderError) {
                 try await coordinator.enable(id, resettingCounters: resets)
+                audit.done(call.exchange, by: call.principal, "circuit.enable", "\(id)")
                 call.respond(
                     HTTPResponse(json: ["success": true, "message": "The server is enabled."]))
             } catch {
@@ -108,6 +136,7 @@ struct CircuitRoutes {
             return call.fail(.notFound, "There is no active server with this id.")
         }
         coordinator.resetCircuit(of: server)
+        audit.done(call.exchange, by: call.principal, "circuit.reset", server.name)
         call.respond(
             HTTPResponse(json: [
                 "success": true, "message": .string("The circuit of \(server.name) is reset."),

@@ -3,26 +3,87 @@ import OmniIO
 
 /// `/ws` and `/api/v1/events`: the hub's door, and what a dashboard needs to build its filters.
 struct EventRoutes {
+    let io: any IO
     let hub: WebSocketHub
+    let shards: Shards
     let coordinator: Coordinator
-    let webSockets: WebSocketConversation.Shared
+    let webSockets: WebSocketShared
     let settings: Configuration.WebSocket
+    /// Takes what an operator publishes to the other hosts.
+    let crossing: (ServiceEvent) -> Void
+    let audit: Audit
 
     func add(to router: inout Router) {
         for path in ["/ws", "/ws/mcp-status"] {
-            router.on(.get, path, .authenticated) { join($0) }
+            router.on(
+                .get, path, .viewer,
+                "Events as a WebSocket".described.answering(.switchingProtocols, nil)
+            ) { join($0) }
         }
         if settings.hasEchoEndpoint {
             let echo = EchoApplication()
-            router.on(.get, "/ws/echo", .open) { upgrade($0, to: echo, address: nil) }
+            router.on(.get, "/ws/echo", .open) { call in
+                upgrade(call, address: nil) { newcomer, handshake in
+                    let conversation = WebSocketConversation(
+                        newcomer, to: echo, shared: webSockets)
+                    call.exchange.upgrade(handshake.respond, to: conversation)
+                }
+            }
         }
-        router.on(.get, "/api/v1/events/stream", .authenticated) { stream($0) }
-        router.on(.post, "/api/v1/events/publish") { publish($0) }
-        router.on(.get, "/api/v1/events/metadata", .authenticated) { call in
+        router.on(
+            .get, "/api/v1/ws/flows/{user_id}", .authenticated,
+            "Upgrades to a WebSocket with one user's flows as they happen".described
+        ) { watch($0) }
+        router.on(
+            .get, "/api/v1/events/stream", .viewer,
+            "Events as server-sent events".described
+                .asking(
+                    .text("event_types", "the types wanted, with commas between them"),
+                    .text("since", "the number of the last event seen")
+                ).answering(.ok, type: "text/event-stream")
+        ) { stream($0) }
+        router.on(
+            .post, "/api/v1/events/publish", .administrator,
+            "Publishes an event".described.taking(.map(.any))
+                .answering(.ok, .reply(.required("seq", .count)))
+        ) { publish($0) }
+        router.on(
+            .get, "/api/v1/events/metadata", .viewer,
+            "Types of events, and how they are filtered".described
+        ) { call in
             call.respond(HTTPResponse(json: EventCatalogue().metadata()))
         }
-        router.on(.get, "/api/v1/events/mcp-list", .authenticated) { list($0) }
-        router.on(.get, "/api/v1/events/websocket/debug") { debug($0) }
+        router.on(
+            .get, "/api/v1/events/mcp-list", .viewer,
+            "Servers to filter events by".described
+                .answering(.ok, .list(.map(.any), 0...Int.max))
+        ) { list($0) }
+        router.on(
+            .get, "/api/v1/events/websocket/debug", .administrator,
+            "Who is connected, and what they get".described
+        ) { debug($0) }
+        router.on(
+            .post, "/api/v1/events/test/broadcast", .administrator,
+            "Publishes two test events".described.answering(.ok, PeopleSchema.done)
+        ) { test($0) }
+    }
+
+    /// One status and one breaker event about a server that does not exist.
+    private func test(_ call: Router.Call) {
+        hub.publish(
+            .statusChange(
+                of: "test-mcp", from: "healthy", to: "disconnected", reason: "test broadcast",
+                severity: .info))
+        let data: JSONValue = [
+            "mcp_name": "test-mcp", "old_state": "closed", "new_state": "open", "state": "open",
+            "severity": "info", "message": "test broadcast",
+        ]
+        hub.publish(ServiceEvent("circuit_breaker_state", data: data))
+        audit.done(call.exchange, by: call.principal, "event.test", nil)
+        call.respond(
+            HTTPResponse(json: [
+                "success": true, "message": "Two test events are on their way.", "events": 2,
+            ]))
     }
 
     // MARK: WebSocket
@@ -30,7 +91,10 @@ struct EventRoutes {
     private func join(_ call: Router.Call) {
         let address = settings.perAddressMax > 0 ? call.exchange.peerAddress?.host : nil
         switch hub.mayEnter(call.principal, address: address) {
-        case .welcome: upgrade(call, to: hub, address: address)
+        case .welcome:
+            upgrade(call, address: address) {
+                shards.admit($0, call.exchange, $1, webSockets)
+            }
         case .full:
             call.fail(
                 .serviceUnavailable, "There are as many dashboards as allowed.",
@@ -42,8 +106,27 @@ struct EventRoutes {
         }
     }
 
+    /// The flows of one user as they happen: one's own, or anybody's for administrators.
+    private func watch(_ call: Router.Call) {
+        guard let user = Int(call["user_id"]) else {
+            return call.fail(.badRequest, "The path ends in the number of a user.")
+        }
+        guard call.principal.mayWatchFlow(of: user) else {
+            return call.fail(.forbidden, "These flows are not yours to watch.")
+        }
+        guard case .welcome = hub.mayEnter(call.principal, address: nil) else {
+            return call.fail(
+                .serviceUnavailable, "There are as many dashboards as allowed.",
+                headers: [.init(name: "Retry-After", value: "5")])
+        }
+        upgrade(call, address: nil, flowUser: Int64(user)) {
+            shards.admit($0, call.exchange, $1, webSockets)
+        }
+    }
+
     private func upgrade(
-        _ call: Router.Call, to application: any WebSocketApplication, address: String?
+        _ call: Router.Call, address: String?, flowUser: Int64? = nil,
+        _ begin: (WebSocketNewcomer, WebSocketHandshake) -> Void
     ) {
         let policy = settings.compresses ? PerMessageDeflate.Policy() : nil
         let checked = call.request.withHead {
@@ -58,14 +141,16 @@ struct EventRoutes {
         }
         switch checked {
         case .success(let handshake):
-            let conversation = WebSocketConversation(
-                application, principal: call.principal, shared: webSockets,
-                deflate: handshake.deflate, address: address,
-                lastSeen: call.request.query("since").flatMap { UInt64($0) } ?? .max)
-            // Subscribed from the first moment: what `since` brings back is judged by it.
-            let types = eventTypes(call)
-            if !types.isEmpty { _ = conversation.subscriptions.add(types, [:]) }
-            call.exchange.upgrade(handshake.respond, to: conversation)
+            var newcomer = WebSocketNewcomer(
+                principal: call.principal, address: address,
+                deflateBits: handshake.deflate?.serverWindowBits ?? 0,
+                lastSeen: call.request.query("since").flatMap(place), types: eventTypes(call))
+            if flowUser != nil {
+                newcomer.flowUser = flowUser
+                newcomer.lastSeen = nil
+                newcomer.types = []
+            }
+            begin(newcomer, handshake)
         case .failure(let error as WebSocketHandshakeError): refuse(error, call)
         case .failure: call.fail(.badRequest, "The handshake could not be read.")
         }
@@ -82,7 +167,7 @@ struct EventRoutes {
         call.fail(error.status, error.message.description, headers: headers)
     }
 
-    private static func sha1(_ bytes: RawSpan) -> [20 of UInt8] {
+    static func sha1(_ bytes: RawSpan) -> [20 of UInt8] {
         let digest = Digest.sha1(bytes.array(ByteRange(offset: 0, count: bytes.byteCount)))
         var result = [20 of UInt8](repeating: 0)
         for index in 0..<20 { result[index] = digest[index] }
@@ -95,12 +180,18 @@ struct EventRoutes {
     private func stream(_ call: Router.Call) {
         let since = call.request.header("Last-Event-ID") ?? call.request.query("since")
         let isTaken = hub.streams.begin(
-            call.exchange, types: eventTypes(call), since: since.flatMap { UInt64($0) },
-            access: call.principal.eventAccess)
+            call.exchange, types: eventTypes(call), since: since.flatMap(place),
+            for: call.principal)
         guard !isTaken else { return }
         call.fail(
             .serviceUnavailable, "There are as many event streams as allowed.",
             headers: [.init(name: "Retry-After", value: "5")])
+    }
+
+    /// The event a client says it saw last. What is no number of ours is a place that the log does
+    /// not reach, so that the client is told of the gap; an empty text names none.
+    private func place(_ text: String) -> UInt64? {
+        text.isEmpty ? nil : min(UInt64(text) ?? .max, HubAction.nowhere)
     }
 
     private func eventTypes(_ call: Router.Call) -> [String] {
@@ -109,8 +200,9 @@ struct EventRoutes {
 
     private func publish(_ call: Router.Call) {
         guard let body = call.json() else { return }
-        switch hub.publish(request: body) {
+        switch hub.publish(request: body, crossing: crossing) {
         case .event(let sequence):
+            audit.done(call.exchange, by: call.principal, "event.publish", body["type"]?.string)
             call.respond(HTTPResponse(json: ["success": true, "seq": .int(Int64(sequence))]))
         case .invalid: call.fail(.badRequest, PublishRequest.rule)
         case .tooLarge(let limit):
@@ -119,7 +211,9 @@ struct EventRoutes {
     }
 
     private func list(_ call: Router.Call) {
-        let servers = coordinator.registry.servers.map { server -> JSONValue in
+        let items = call.principal.permission.items
+        let servers = coordinator.registry.servers.filter { items.maySee(server: $0.name) }.map {
+            server -> JSONValue in
             [
                 "id": JSONValue(server.id), "name": .string(server.name),
                 "status": .string(server.record.configuration.status),
@@ -129,6 +223,6 @@ struct EventRoutes {
     }
 
     private func debug(_ call: Router.Call) {
-        call.respond(HTTPResponse(json: hub.report))
+        io.spawn { call.respond(HTTPResponse(json: await shards.report().json)) }
     }
 }

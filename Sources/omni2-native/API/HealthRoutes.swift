@@ -11,16 +11,34 @@ struct HealthRoutes {
     let servers: () -> (healthy: Int, all: Int)
 
     func add(to router: inout Router) {
-        router.on(.get, "/health/live", .open) { call in
+        router.on(
+            .get, "/health/live", .open,
+            "The process lives".described.answering(
+                .ok, .object([.required("alive", .boolean)], isOpen: true))
+        ) { call in
             call.respond(
                 HTTPResponse(json: [
                     "alive": true, "status": "ok", "version": .string(Main.version),
                     "timestamp": .string(now().utcText),
                 ]))
         }
-        router.on(.get, "/health/ready", .open) { call in call.respond(ready()) }
-        router.on(.get, "/health", .open) { call in call.respond(health()) }
+        router.on(
+            .get, "/health/ready", .open,
+            "Work can be done; what stands in the way otherwise".described
+                .answering(.ok, Self.readiness).answering(.serviceUnavailable, Self.readiness)
+        ) { call in call.respond(ready()) }
+        router.on(
+            .get, "/health", .open,
+            "How the daemon and its neighbours are".described
+                .answering(.ok, Self.health).answering(.serviceUnavailable, Self.health)
+        ) { call in call.respond(health()) }
     }
+
+    private static let readiness = JSONSchema.object(
+        [.required("ready", .boolean)], isOpen: true)
+    private static let health = JSONSchema.object(
+        [.required("status", .word(["healthy", "degraded"])), .required("mcps", .map(.any))],
+        isOpen: true)
 
     private func ready() -> HTTPResponse {
         guard let obstacle = readiness.obstacle else {

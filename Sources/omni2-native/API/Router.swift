@@ -12,6 +12,8 @@ struct Router {
         let exchange: HTTPExchange
         let principal: Principal
         fileprivate let values: [(name: String, value: String)]
+        /// The body, where the route's description has one: read and checked.
+        fileprivate(set) var body: JSONValue = [:]
 
         init(_ exchange: HTTPExchange, _ principal: Principal) {
             self.init(exchange, principal, values: [])
@@ -31,12 +33,30 @@ struct Router {
         /// What stood for `{name}` in the path.
         subscript(name: String) -> String { values.first { $0.name == name }?.value ?? "" }
 
+        /// A yes or no of the query; nil when it is not there.
+        func flag(_ name: String) -> Bool? {
+            request.query(name).flatMap(RouteDescription.Parameter.flag)
+        }
+
         /// The body as JSON; answers 400 itself when it is none.
         func json() -> JSONValue? {
             do throws(JSONError) {
                 return try JSONValue(parsing: request.body)
             } catch {
                 fail(.badRequest, "The body is not JSON: \(error).")
+                return nil
+            }
+        }
+
+        /// The same, and what the schema says; answers 400 itself.
+        fileprivate func body(_ schema: JSONSchema, isOptional: Bool) -> JSONValue? {
+            if isOptional, request.body.isEmpty { return [:] }
+            guard let value = json() else { return nil }
+            do throws(JSONSchema.Mismatch) {
+                try schema.check(value)
+                return value
+            } catch {
+                fail(.badRequest, "\(error).")
                 return nil
             }
         }
@@ -50,15 +70,44 @@ struct Router {
         }
     }
 
-    private struct Route {
+    struct Route {
         let method: HTTPMethod
         let pattern: String
-        let segments: [Segment]
+        fileprivate let segments: [Segment]
         let access: Access
+        let description: RouteDescription
         let handler: Handler
+
+        /// Checks what the description says, and hands over.
+        fileprivate func run(_ call: Call) {
+            var call = call
+            for parameter in description.query {
+                let given = call.request.queries(parameter.name)
+                if given.isEmpty, !parameter.isRequired { continue }
+                guard given.count == 1 else {
+                    return call.fail(
+                        .badRequest,
+                        "\(parameter.name) is \(given.isEmpty ? "missing" : "given twice").")
+                }
+                guard let text = given[0], parameter.value(of: text) != nil else {
+                    return call.fail(
+                        .badRequest, "\(parameter.name) is not what it may be: \(parameter.help)")
+                }
+            }
+            if let schema = description.body {
+                guard let body = call.body(schema, isOptional: description.isBodyOptional) else {
+                    return
+                }
+                call.body = body
+            }
+            handler(call)
+        }
     }
 
-    private enum Segment {
+    /// In the order they were added.
+    private(set) var all: [Route] = []
+
+    fileprivate enum Segment {
         case literal(String)
         case value(String)
     }
@@ -69,6 +118,10 @@ struct Router {
         case open
         /// Whoever shows a valid credential.
         case authenticated
+        /// Whom the role lets into a service, unless blocked from it.
+        case service(Permission.Service)
+        /// Who may look at dashboards: `dashboard_access` is `view` or `admin`.
+        case viewer
         /// Administrators.
         case administrator
     }
@@ -86,14 +139,17 @@ struct Router {
 
     mutating func on(
         _ method: HTTPMethod, _ pattern: String, _ access: Access = .administrator,
-        _ handler: @escaping Handler
+        _ description: RouteDescription? = nil, _ handler: @escaping Handler
     ) {
         let segments = Self.split(pattern).map { text in
             text.hasPrefix("{")
                 ? Segment.value(String(text.dropFirst().dropLast())) : .literal(String(text))
         }
         let route = Route(
-            method: method, pattern: pattern, segments: segments, access: access, handler: handler)
+            method: method, pattern: pattern, segments: segments, access: access,
+            description: description ?? RouteDescription("\(method.name) \(pattern)"),
+            handler: handler)
+        all.append(route)
         routes[segments.count, default: []].append(route)
         if !pattern.contains("{") { literal[pattern, default: []].append(route) }
     }
@@ -101,9 +157,13 @@ struct Router {
     func match(_ request: HTTPRequest) -> Match {
         // HEAD is GET without the body, which the exchange leaves out.
         let method = request.method == .head ? .get : request.method
-        if let route = literal[request.path]?.first(where: { $0.method == method }) {
+        // A path that is a route's own belongs to it alone, whatever patterns would fit.
+        if let routes = literal[request.path] {
+            guard let route = routes.first(where: { $0.method == method }) else {
+                return .wrongMethod(allowed: routes.map(\.method.name).joined(separator: ", "))
+            }
             return .found(route: route.pattern, access: route.access) { exchange, principal in
-                route.handler(Call(exchange, principal))
+                route.run(Call(exchange, principal))
             }
         }
         let parts = Self.split(request.path)
@@ -112,7 +172,7 @@ struct Router {
             guard let values = Self.values(of: route.segments, in: parts) else { continue }
             if route.method == method {
                 return .found(route: route.pattern, access: route.access) { exchange, principal in
-                    route.handler(Call(exchange, principal, values: values))
+                    route.run(Call(exchange, principal, values: values))
                 }
             }
             allowed.append(route.method.name)

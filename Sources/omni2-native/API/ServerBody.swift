@@ -119,6 +119,11 @@ struct ServerBody {
         } catch {
             throw Problem(message: error.description)
         }
+        do throws(UpstreamSettings.Problem) {
+            if let omni2 = meta["omni2"], !omni2.isNull { _ = try UpstreamSettings(omni2) }
+        } catch {
+            throw Problem(message: error.description)
+        }
         configuration.metaData = meta.text
     }
 
@@ -174,7 +179,9 @@ struct ServerBody {
         }
     }
 
-    /// `http://host[:port][/path]`, or https.
+    private static let unixScheme = "http+unix://%2F"
+
+    /// `http://host[:port][/path]`, or https, or http+unix with an encoded path as the host.
     private static func checkURL(_ text: String) throws(Problem) {
         let problem = Problem(
             message: "url must be http://host[:port]/path or https://…, not \(text.prefix(100))")
@@ -183,10 +190,13 @@ struct ServerBody {
             rest = text.dropFirst(7)
         } else if text.hasPrefix("https://") {
             rest = text.dropFirst(8)
+        } else if text.hasPrefix(Self.unixScheme) {
+            rest = text.dropFirst(Self.unixScheme.count)
         } else {
             throw problem
         }
         guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { throw problem }
+        if text.hasPrefix(Self.unixScheme) { return }
         rest = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
         if let at = rest.lastIndex(of: "@") { rest = rest[rest.index(after: at)...] }
         var host = rest
@@ -215,7 +225,8 @@ struct ServerBody {
                 configuration.authentication = .none
                 return
             }
-            type = try Self.choice("auth_type", value, ["bearer", "api_key", "custom_headers"])
+            type = try Self.choice(
+                "auth_type", value, ["bearer", "api_key", "custom_headers", "oauth2"])
         } else {
             type = configuration.authentication.word
         }
@@ -244,6 +255,13 @@ struct ServerBody {
                 throw Problem(message: "auth_config.header_name is not the name of a header")
             }
             return .apiKey(header: header, key: key)
+        case "oauth2":
+            guard let client = ServerConfiguration.OAuthClient(options) else {
+                throw Problem(
+                    message: "auth_config needs token_url (http or https), client_id and "
+                        + "client_secret")
+            }
+            return .oauth(client)
         default:
             guard let headers = options["headers"]?.object, !headers.isEmpty else {
                 throw Problem(message: "auth_config.headers must be an object of texts")
@@ -280,6 +298,7 @@ extension ServerConfiguration.Authentication {
         case .bearer: "bearer"
         case .apiKey: "api_key"
         case .headers: "custom_headers"
+        case .oauth: "oauth2"
         case .unreadable(let word, _): word
         }
     }

@@ -6,16 +6,81 @@ struct ServerRoutes {
     let io: any IO
     let store: any Store
     let coordinator: Coordinator
+    let audit: Audit
+    let discovery: Discovery
     let log: Log
 
     func add(to router: inout Router) {
-        router.on(.get, "/api/v1/mcp/servers") { list($0) }
-        router.on(.post, "/api/v1/mcp/servers") { create($0) }
-        router.on(.get, "/api/v1/mcp/servers/{id}") { show($0) }
-        router.on(.put, "/api/v1/mcp/servers/{id}") { change($0) }
-        router.on(.delete, "/api/v1/mcp/servers/{id}") { remove($0) }
-        router.on(.get, "/api/v1/mcp/servers/{id}/logs") { logs($0) }
-        router.on(.post, "/api/v1/mcp/servers/{id}/health-check") { check($0) }
+        router.on(
+            .get, "/api/v1/mcp/servers", .administrator,
+            "Lists the registry, without what is secret in it".described
+                .answering(.ok, .reply(.required("servers", .list(Self.rowSchema, 0...Int.max))))
+        ) { list($0) }
+        router.on(
+            .post, "/api/v1/mcp/servers", .administrator,
+            "Registers a server".described.taking(Self.bodySchema(isNew: true))
+                .answering(.created, .reply(.required("server", .map(.any))))
+        ) { create($0) }
+        router.on(.post, "/api/v1/mcp/servers/discover", .administrator, Discovery.route) {
+            discover($0)
+        }
+        router.on(
+            .get, "/api/v1/mcp/servers/{id}", .administrator,
+            "Shows a server, without what is secret in it".described
+                .answering(.ok, .reply(.required("server", Self.rowSchema)))
+        ) { show($0) }
+        router.on(
+            .put, "/api/v1/mcp/servers/{id}", .administrator,
+            "Changes a server; what is left out stays".described
+                .taking(Self.bodySchema(isNew: false))
+                .answering(.ok, .reply(.required("server", .map(.any))))
+        ) { change($0) }
+        router.on(
+            .delete, "/api/v1/mcp/servers/{id}", .administrator,
+            "Forgets a server".described.answering(.ok, PeopleSchema.done)
+        ) { remove($0) }
+        router.on(
+            .get, "/api/v1/mcp/servers/{id}/logs", .administrator,
+            "The last hundred entries of a server's health log".described
+                .answering(
+                    .ok,
+                    .reply(
+                        .required("server", .map(.any)),
+                        .required("logs", .list(.map(.any), 0...100))))
+        ) { logs($0) }
+        router.on(
+            .post, "/api/v1/mcp/servers/{id}/health-check", .administrator,
+            "Asks a server now how it is".described.answering(
+                .ok,
+                .reply(.required("health_result", .map(.any)), .required("health_status", .any)))
+        ) { check($0) }
+    }
+
+    private static let rowSchema = JSONSchema.object(
+        [
+            .required("id", .id), .required("name", .text(.free, 0...1000)),
+            .required("url", .text(.free, 0...10_000)), .required("status", .shortText),
+            .required("auth_type", .nullable(.shortText)), .required("has_auth_config", .boolean),
+        ], isOpen: true)
+
+    /// Members of the original's bodies; how they go together is `ServerBody`'s to say.
+    private static func bodySchema(isNew: Bool) -> JSONSchema {
+        .object(
+            [
+                JSONSchema.Member("name", .text(.printable, 1...100), isRequired: isNew),
+                .optional("url", .text(.visibleASCII, 1...500)),
+                .optional("description", .nullable(.longText)),
+                .optional("status", .word(["active", "inactive"])), .optional("enabled", .boolean),
+                .optional("protocol", .word(ServerBody.transports)),
+                .optional("timeout_seconds", .integer(5...300)),
+                .optional("max_retries", .integer(1...10)),
+                .optional("max_failure_cycles", .integer(1...1000)),
+                .optional("retry_delay_seconds", .number(0...60)),
+                .optional("can_auto_enable", .boolean),
+                .optional(
+                    "auth_type", .nullable(.word(["bearer", "api_key", "custom_headers"]))),
+                .optional("auth_config", .nullable(.map(.any))),
+            ], isOpen: true)
     }
 
     private func list(_ call: Router.Call) {
@@ -38,8 +103,27 @@ struct ServerRoutes {
         }
         run(call) { () async throws(StoreError) in
             let row = try await store.insert(configuration)
-            note("server registered", row, call)
+            audit.done(call.exchange, by: call.principal, "server.create", row.name)
             call.respond(HTTPResponse(.created, json: Self.done("registered", row)))
+        }
+    }
+
+    private func discover(_ call: Router.Call) {
+        var body = call.body
+        body["name"] = "discovered"
+        let seconds = body["timeout_seconds"]?.int ?? 10
+        body["timeout_seconds"] = nil
+        if body["auth_config"]?.isNull == true { body["auth_config"] = nil }
+        if body["auth_type"]?.isNull == true { body["auth_type"] = nil }
+        let configuration: ServerConfiguration
+        do throws(ServerBody.Problem) {
+            configuration = try ServerBody(creating: body).configuration
+        } catch {
+            return call.fail(.badRequest, error.message)
+        }
+        audit.done(call.exchange, by: call.principal, "server.discover", configuration.url)
+        io.spawn {
+            call.respond(HTTPResponse(json: await discovery.run(configuration, seconds: seconds)))
         }
     }
 
@@ -64,7 +148,7 @@ struct ServerRoutes {
             }
             let changed = try await store.update(id: id, configuration)
             try await coordinator.registry.read()
-            note("server changed", changed, call)
+            audit.done(call.exchange, by: call.principal, "server.change", changed.name)
             call.respond(HTTPResponse(json: Self.done("changed", changed)))
         }
     }
@@ -75,7 +159,7 @@ struct ServerRoutes {
             guard let row = try await store.server(id: id) else { throw .notFound }
             try await store.delete(id: id)
             try await coordinator.registry.read()
-            note("server deleted", row, call)
+            audit.done(call.exchange, by: call.principal, "server.delete", row.name)
             call.respond(HTTPResponse(json: Self.done("deleted", row)))
         }
     }
@@ -124,15 +208,6 @@ struct ServerRoutes {
                 call.fail(error, log)
             }
         }
-    }
-
-    private func note(_ what: String, _ row: ServerRecord, _ call: Router.Call) {
-        log.notice(
-            "\(what)",
-            fields: [
-                "mcp": row.name, "user_id": call.principal.id,
-                "request_id": call.exchange.requestID,
-            ])
     }
 
     private static func done(_ what: String, _ row: ServerRecord) -> JSONValue {
@@ -225,9 +300,11 @@ extension Router.Call {
     }
 
     /// What a failed statement means for the caller.
-    func fail(_ error: StoreError, _ log: Log) {
+    func fail(
+        _ error: StoreError, _ log: Log, absent: String = "There is no server with this id."
+    ) {
         switch error {
-        case .notFound: fail(.notFound, "There is no server with this id.")
+        case .notFound: fail(.notFound, absent)
         case .conflict(let what): fail(.conflict, "There is one already: \(what).")
         case .unavailable(let why):
             fail(

@@ -39,11 +39,16 @@ final class Cache {
     /// systemd keeps the segments for a successor, which continues them.
     private let isKept: Bool
     private let isContinued: Bool
+    private let segments: CacheSegments
+    /// From whose segments entries are still being taken.
+    private(set) var successions: [CacheSegments.Name: CacheSuccession] = [:]
     /// Nil where warming is off.
     let warmth: CacheWarmth?
     private let hasher = CacheKeyHasher()
     private var keyInput = CacheKeyInput()
-    private var isStopped = false
+    private(set) var isStopped = false
+    /// Something is no longer valid, whether or not there was anything of it here.
+    var invalidated: (_ server: String?, _ tool: String?, _ reason: String) -> Void = { _, _, _ in }
     /// Events for the dashboards.
     var publish: (ServiceEvent) -> Void = { _ in }
 
@@ -54,6 +59,7 @@ final class Cache {
         self.io = io
         self.log = log
         self.settings = settings
+        self.segments = segments
         var configuration = CacheConfiguration()
         configuration.entriesMax = settings.entriesMax
         configuration.bytesMax = settings.bytesMax
@@ -66,6 +72,8 @@ final class Cache {
         self.personal = personal.writer
         isKept = shared.isStored && personal.isStored
         isContinued = shared.isContinued || personal.isContinued
+        successions[.shared] = shared.succession
+        successions[.personal] = personal.succession
         origins = CacheOrigins(
             path: "\(stateDirectory)/cache-origins.json", isContinued: isContinued, log: log)
         warmth =
@@ -88,6 +96,9 @@ final class Cache {
                 "max_bytes": settings.bytesMax,
             ])
         io.spawn { await self.keepAlive() }
+        for (name, succession) in successions {
+            io.spawn { await self.finish(succession, name) }
+        }
     }
 
     /// A segment that nobody keeps ends here, and its readers miss at once. One that systemd keeps
@@ -100,6 +111,12 @@ final class Cache {
         log.info(
             "Tool Cache stopped",
             fields: ["hits": statistics.hits, "misses": statistics.misses, "size": statistics.size])
+    }
+
+    /// Called when a succession is over.
+    func succeeded(_ name: CacheSegments.Name) {
+        guard let succession = successions.removeValue(forKey: name) else { return }
+        segments.succeeded(name, by: succession.new)
     }
 
     /// Readers distrust a writer that was silent for 15 seconds; expired entries go in between.
@@ -118,17 +135,12 @@ final class Cache {
                 lastSweep = io.now
                 await sweep()
             }
+            await mergePages()
             if mustSweep || io.now - lastReport >= reportInterval {
                 lastReport = io.now
                 publish(.cacheStatistics(statistics))
             }
         }
-    }
-
-    /// In slices, so that a large cache does not hold up the ring.
-    private func sweep() async {
-        while !isStopped, shared.sweep(at: BootClock.now()) { await io.sleep(until: io.now) }
-        while !isStopped, personal.sweep(at: BootClock.now()) { await io.sleep(until: io.now) }
     }
 
     // MARK: Keys
@@ -193,9 +205,13 @@ final class Cache {
             token: writer(of: slot).beginFill(server: slot.server, tool: slot.tool), slot: slot)
     }
 
-    func finish(_ fill: Fill, with result: [UInt8]) {
+    /// False once what it fills was invalidated.
+    func isCurrent(_ fill: Fill) -> Bool { writer(of: fill.slot).isCurrent(fill.token) }
+
+    /// `timeLeft`: of a result that another host made.
+    func finish(_ fill: Fill, with result: [UInt8], timeLeft: Duration? = nil) {
         let outcome = writer(of: fill.slot).put(
-            fill.slot.key, result.span, ttl: fill.slot.timeToLive, token: fill.token,
+            fill.slot.key, result.span, ttl: timeLeft ?? fill.slot.timeToLive, token: fill.token,
             at: BootClock.now())
         switch outcome {
         case .stored, .replaced: break
@@ -239,7 +255,8 @@ final class Cache {
     /// All servers are known: a predecessor's entries of others must not be read any longer.
     func keepOnly(_ servers: Set<String>) {
         guard isContinued else { return }
-        for name in Set(shared.serverNames + personal.serverNames).subtracting(servers) {
+        let old = successions.values.flatMap { $0.old.serverNames }
+        for name in Set(shared.serverNames + personal.serverNames + old).subtracting(servers) {
             disappeared(name, because: "not registered")
         }
     }
@@ -248,28 +265,36 @@ final class Cache {
 
     @discardableResult
     func invalidate(server: String, because reason: String) -> Int {
-        let count = shared.invalidate(server: server) + personal.invalidate(server: server)
+        let count = inAll { $0.invalidate(server: server) }
         note(server: server, tool: nil, count, reason)
         return count
     }
 
     @discardableResult
     func invalidate(server: String, tool: String, because reason: String) -> Int {
-        let count =
-            shared.invalidate(server: server, tool: tool)
-            + personal.invalidate(server: server, tool: tool)
+        let count = inAll { $0.invalidate(server: server, tool: tool) }
         note(server: server, tool: tool, count, reason)
         return count
     }
 
     @discardableResult
     func invalidateAll(because reason: String) -> Int {
-        let count = shared.invalidateAll() + personal.invalidateAll()
+        let count = inAll { $0.invalidateAll() }
         note(server: nil, tool: nil, count, reason)
         return count
     }
 
+    /// Where one segment follows another, the old one first: nobody may take an entry over from it
+    /// that has ended. What is in both counts once.
+    private func inAll(_ invalidate: (CacheWriter) -> Int) -> Int {
+        [(shared, CacheSegments.Name.shared), (personal, .personal)].reduce(0) { sum, one in
+            let old = successions[one.1].map { invalidate($0.old) } ?? 0
+            return sum + max(old, invalidate(one.0))
+        }
+    }
+
     func note(server: String?, tool: String?, _ count: Int, _ reason: String) {
+        invalidated(server, tool, reason)
         guard count > 0 else { return }
         log.info(
             "cache invalidated",

@@ -43,6 +43,7 @@ extension Cache {
         guard let (entry, _) = entry(key) else { return false }
         let writer = entry.isShared ? shared : personal
         writer.remove(key, at: BootClock.now())
+        for succession in successions.values { succession.remove(key, at: BootClock.now()) }
         note(server: entry.facts.server, tool: entry.facts.tool, 1, reason)
         return true
     }

@@ -93,6 +93,7 @@ extension ServerConfiguration.Authentication {
         case .bearer(let token): ["bearer", token]
         case .apiKey(let header, let key): ["key", header, key]
         case .headers(let headers): ["headers"] + headers.flatMap { [$0.name, $0.value] }
+        case .oauth(let client): ["oauth", client.tokenURL, client.id, client.secret]
         case .unreadable(let type, _): ["unreadable", type]
         }
     }

@@ -3,7 +3,7 @@ import OmniIO
 
 /// Where the two segments come from. Under systemd they outlive the process: their descriptors are
 /// in its store, a successor finds them among its passed descriptors and continues in place, and
-/// readers that are attached notice nothing.
+/// readers that are attached notice nothing. Other bounds make a successor that takes the entries over.
 struct CacheSegments {
     enum Name: String, CaseIterable {
         case shared = "cache-shared"
@@ -14,39 +14,62 @@ struct CacheSegments {
         let writer: CacheWriter
         /// A successor will be given it.
         let isStored: Bool
-        /// It was continued and may hold a predecessor's entries.
+        /// It was continued, or follows one, and may hold a predecessor's entries.
         let isContinued: Bool
+        /// Where the bounds changed: from what the entries are still to be taken.
+        let succession: CacheSuccession?
     }
 
     let manager: ServiceManager
     let activated: ActivatedSockets
     let log: Log
 
-    /// Continues what was passed under this name, or begins anew.
+    /// Continues what was passed under this name; follows it where the bounds are others now; or
+    /// begins anew.
     func open(
         _ name: Name, _ configuration: CacheConfiguration
     ) throws(SystemError) -> Opened {
         let passed = activated[name.rawValue]
-        if let writer = continued(name, passed, configuration) {
-            return Opened(writer: writer, isStored: true, isContinued: true)
+        var found = passed.compactMap { continued(name, $0.descriptor, configuration) }
+        var current: CacheWriter?
+        if let index = found.firstIndex(where: { $0.configuration.hasBounds(of: configuration) }) {
+            current = found.remove(at: index)
         }
-        let writer = try CacheWriter(configuration: configuration, at: BootClock.now())
-        let isStored = store(writer, name, replacing: !passed.isEmpty)
-        return Opened(writer: writer, isStored: isStored, isContinued: false)
+        let writer: CacheWriter
+        if let current {
+            writer = current
+        } else {
+            writer = try CacheWriter(configuration: configuration, at: BootClock.now())
+        }
+        // Two are passed only after a death in the middle of a succession. More are nobody's.
+        let old = found.first
+        for other in found.dropFirst() { other.retire() }
+        let wanted = [old, writer].compactMap { $0 }
+        let isStored =
+            current != nil && passed.count == wanted.count
+            || store(wanted, name, replacing: !passed.isEmpty)
+        if let old {
+            log.info(
+                "cache segment has other bounds now, taking its entries over",
+                fields: ["segment": name.rawValue, "entries": old.statistics.entries])
+        }
+        return Opened(
+            writer: writer, isStored: isStored, isContinued: current != nil || old != nil,
+            succession: old.map { CacheSuccession(of: $0, by: writer) })
+    }
+
+    /// The entries are where they belong: from now on only the new segment is kept.
+    func succeeded(_ name: Name, by writer: CacheWriter) {
+        _ = store([writer], name, replacing: true)
     }
 
     private func continued(
-        _ name: Name, _ passed: [ActivatedSockets.Passed], _ configuration: CacheConfiguration
+        _ name: Name, _ descriptor: Int32, _ configuration: CacheConfiguration
     ) -> CacheWriter? {
-        guard let only = passed.first else { return nil }
-        guard passed.count == 1 else {
-            for one in passed { _ = Descriptor(one.descriptor) }
-            note(name, "\(passed.count) segments were passed")
-            return nil
-        }
         do throws(CacheRecoveryError) {
             let writer = try CacheWriter(
-                recovering: only.descriptor, configuration: configuration, at: BootClock.now())
+                recovering: descriptor, configuration: configuration.bounded(as: descriptor),
+                at: BootClock.now())
             log.info(
                 "cache continued",
                 fields: ["segment": name.rawValue, "entries": writer.statistics.entries])
@@ -64,12 +87,13 @@ struct CacheSegments {
     }
 
     /// False where no systemd keeps it.
-    private func store(_ writer: CacheWriter, _ name: Name, replacing: Bool) -> Bool {
+    private func store(_ writers: [CacheWriter], _ name: Name, replacing: Bool) -> Bool {
         guard manager.isPresent else { return false }
         do throws(SystemError) {
             if replacing { try manager.removeStored(name: name.rawValue) }
             // Not polled: a memfd never hangs up.
-            try manager.store([writer.segment.descriptor], name: name.rawValue, isPolled: false)
+            try manager.store(
+                writers.map(\.segment.descriptor), name: name.rawValue, isPolled: false)
             return true
         } catch {
             log.warning(

@@ -5,7 +5,8 @@ import OmniIO
 ///
 /// The slot stays taken until the kernel has finished with every operation that names it, so that a
 /// late completion finds either this connection or a stale generation. Who calls: `Door` for
-/// completions, conversations for sending and closing.
+/// completions, conversations for sending and closing. An idle one is an object of 88 bytes
+/// (`MemoryTests`): what is rarely needed is lent or asked for.
 final class Connection {
     enum Stage {
         /// Bytes go to the conversation.
@@ -15,37 +16,45 @@ final class Connection {
         /// Our end is closed; we wait a moment for the peer's, so that a reset does not destroy
         /// what it has not read yet.
         case lingering
+        /// The socket goes to another ring as soon as the kernel has let go of it here.
+        case departing
         /// Waiting for the kernel to give back its operations.
         case closed
     }
 
     let handle: SlotIndex.Handle
     let descriptor: Int32
-    let listener: Listener
-    private unowned let door: Door
+    /// In the list of the main ring's door, on every ring.
+    let listenerIndex: UInt16
     private(set) var stage = Stage.open
-    private(set) var conversation: any Conversation
-    private var outbox = Outbox()
-    private var deadline: TimerWheel.Timer?
     private var isReceiving = false
     private var isSending = false
     private(set) var isPaused = false
     private(set) var hasPeerEnded = false
+    /// Nothing is read any more, and nothing new begins: see `Door.park`.
+    private(set) var isParked = false
     /// In the door's list of those to flush at the end of the turn.
     var isDirty = false
+    private var deadline = TimerWheel.Timer.none
+    unowned let door: Door
+    private(set) var conversation: any Conversation
+    private var outbox = Outbox()
 
     init(
-        handle: SlotIndex.Handle, descriptor: Int32, listener: Listener, door: Door,
+        handle: SlotIndex.Handle, descriptor: Int32, listener: Int, door: Door,
         conversation: any Conversation
     ) {
         self.handle = handle
         self.descriptor = descriptor
-        self.listener = listener
+        listenerIndex = UInt16(clamping: listener)
         self.door = door
         self.conversation = conversation
     }
 
     var io: any IO { door.io }
+
+    /// Where the peer came in; nil where it came from another ring.
+    var listener: Listener? { door.listener(Int(listenerIndex)) }
 
     /// Nil when the peer has gone already.
     var peerAddress: SocketAddress? { Sockets.peerAddress(of: descriptor) }
@@ -105,10 +114,19 @@ final class Connection {
     /// Another conversation takes over, after an upgrade.
     func converse(_ conversation: any Conversation) { self.conversation = conversation }
 
+    /// Gives the socket away, once what is queued has left and nothing is received here any more.
+    func depart(_ departure: Departure) {
+        conversation = departure
+        guard isOpen else { return departure.ended(on: self) }
+        stage = .departing
+        if isReceiving { io.cancel(token(.receive)) }
+        retireIfQuiet()
+    }
+
     /// One deadline per connection; a new one replaces the old.
     func setDeadline(_ time: MonotonicTime?) {
-        if let deadline { io.cancel(deadline) }
-        deadline = time.map { io.schedule(at: $0, token: token(.deadline)) }
+        if deadline != .none { io.cancel(deadline) }
+        deadline = time.map { io.schedule(at: $0, token: token(.deadline)) } ?? .none
     }
 
     /// Backpressure: the kernel keeps what the peer sends from now on.
@@ -124,11 +142,31 @@ final class Connection {
         armReceive()
     }
 
+    // MARK: Handing over
+
+    /// Ends reading. What arrives until the kernel has let go is kept for our successor.
+    func park() {
+        guard isOpen, !isParked else { return }
+        isParked = true
+        if isReceiving { io.cancel(token(.receive)) }
+    }
+
+    /// The kernel has no operation on the socket.
+    var isQuiet: Bool { !isReceiving && !isSending && !conversation.isAloft }
+
+    /// Our successor sends the rest.
+    func stopSending() { if isSending { io.cancel(token(.send)) } }
+
+    var unsent: [UInt8] { outbox.unsent }
+
     // MARK: Completions
 
     func armReceive() {
-        guard !isReceiving, !isPaused, !hasPeerEnded else { return }
-        if case .closed = stage { return }
+        guard !isReceiving, !isPaused, !hasPeerEnded, !isParked else { return }
+        switch stage {
+        case .open, .finishing, .lingering: break
+        case .departing, .closed: return
+        }
         isReceiving = true
         io.receive(on: descriptor, token: token(.receive))
     }
@@ -137,7 +175,11 @@ final class Connection {
         if !completion.hasMore { isReceiving = false }
         defer { io.giveBack(completion) }
         if let bytes = unsafe io.received(completion) {
-            if isOpen { unsafe conversation.received(bytes, on: self) }
+            switch stage {
+            case .open where isParked: unsafe door.keep(bytes, of: self)
+            case .open, .departing: unsafe conversation.received(bytes, on: self)
+            case .finishing, .lingering, .closed: break
+            }
             // Multishot ends now and then, for want of buffers or room: it is armed again.
             armReceive()
         } else {
@@ -148,9 +190,10 @@ final class Connection {
 
     private func receiveEnded(_ result: Int32) {
         switch (result, stage) {
-        case (_, .closed): break
+        // Whatever ended it here, the other ring will be told by the socket.
+        case (_, .closed), (_, .departing): break
         case (-Code.noBuffers, _), (-Code.interrupted, _): armReceive()
-        case (-Code.cancelled, _) where isPaused: break
+        case (-Code.cancelled, _) where isPaused || isParked: break
         case (-Code.cancelled, _): armReceive()
         case (0, .open):
             hasPeerEnded = true
@@ -165,11 +208,14 @@ final class Connection {
         isSending = false
         if case .closed = stage {
             retireIfQuiet()
+        } else if completion.result == -Code.cancelled, door.isFrozen {
+            return
         } else if completion.result < 0 {
             abort()
         } else if let rest = unsafe outbox.landed(
             Int(completion.result), to: door.buffers)
         {
+            if door.isFrozen { return }
             isSending = true
             unsafe io.send(on: descriptor, rest, token: token(.send))
         } else {
@@ -179,23 +225,26 @@ final class Connection {
 
     /// End of the turn, or of a send: whatever is gathered leaves in one piece.
     func flush() {
-        if isSending || conversation.isAloft { return }
+        if isSending || conversation.isAloft || door.isFrozen { return }
         if case .closed = stage { return }
         if let bytes = unsafe outbox.takeOff() {
             isSending = true
             unsafe io.send(on: descriptor, bytes, token: token(.send))
-        } else if case .finishing = stage {
-            linger()
-        } else if isOpen {
-            conversation.drained(on: self)
+            return
+        }
+        switch stage {
+        case .open: conversation.drained(on: self)
+        case .finishing: linger()
+        case .departing: retireIfQuiet()
+        case .lingering, .closed: break
         }
     }
 
     func deadlinePassed() {
-        deadline = nil
+        deadline = .none
         switch stage {
         case .open: conversation.deadlinePassed(on: self)
-        case .finishing, .lingering: abort()
+        case .finishing, .lingering, .departing: abort()
         case .closed: break
         }
     }
@@ -209,11 +258,24 @@ final class Connection {
         setDeadline(io.now + door.limits.lingerTime)
         // A paused peer may have sent its end long ago.
         isPaused = false
+        isParked = false
         armReceive()
     }
 
     private func retireIfQuiet() {
-        if case .closed = stage, !isReceiving, !isSending { door.retire(self) }
+        guard !isReceiving, !isSending else { return }
+        switch stage {
+        case .closed: door.retire(self)
+        case .departing where outbox.isEmpty: leave()
+        case .open, .finishing, .lingering, .departing: break
+        }
+    }
+
+    private func leave() {
+        setDeadline(nil)
+        stage = .closed
+        door.retire(self, closing: false)
+        (conversation as? Departure)?.departed(descriptor)
     }
 
     private func markDirty() {

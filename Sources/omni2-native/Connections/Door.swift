@@ -20,12 +20,18 @@ final class Door: CompletionHandler {
     let limits: Limits
     let buffers = SendBuffers()
     private let log: Log
-    private var listeners: [Listener] = []
+    private(set) var listeners: [Listener] = []
     private var slots: SlotIndex
     private var connections: [Connection?]
     private var dirty: [Connection] = []
     private var isAccepting = false
     private var isDraining = false
+    /// From here on peers that come in are handed over as they are.
+    var isParking = false
+    /// Nothing is sent any more either.
+    var isFrozen = false
+    /// What parked connections still received, by slot.
+    var unread: [UInt32: [UInt8]] = [:]
     private var limitWasReached = false
     /// Woken when the last connection is gone.
     private var emptied: WaitTicket?
@@ -39,6 +45,10 @@ final class Door: CompletionHandler {
 
     /// Begins the conversation with a new peer.
     var welcome: (Listener) -> any Conversation = { _ in preconditionFailure("nobody is in") }
+    /// Connections that came in here and are served on other rings: they count.
+    var elsewhere: () -> Int = { 0 }
+    /// Services read here what other threads sent.
+    var turnBegin: () -> Void = {}
     /// Services flush here what they gathered, before the connections do.
     var turnEnd: () -> Void = {}
     /// Completions and timers of kinds that are not the door's.
@@ -93,6 +103,11 @@ final class Door: CompletionHandler {
         forEachConnection { $0.abort() }
     }
 
+    /// Nil for a peer that came from another ring.
+    func listener(_ index: Int) -> Listener? {
+        index < listeners.count ? listeners[index] : nil
+    }
+
     func forEachConnection(_ body: (Connection) -> Void) {
         for connection in connections { if let connection { body(connection) } }
     }
@@ -106,7 +121,7 @@ final class Door: CompletionHandler {
         let index = Int(completion.token.slot)
         if completion.result >= 0 {
             isDraining
-                ? io.close(completion.result) : admit(completion.result, listeners[index])
+                ? io.close(completion.result) : admit(completion.result, index)
             if !completion.hasMore, isAccepting { accept(index) }
             return
         }
@@ -124,17 +139,59 @@ final class Door: CompletionHandler {
             at: io.now + limits.acceptPause, token: HotKind.acceptAgain.token(0, UInt32(index)))
     }
 
-    private func admit(_ descriptor: Int32, _ listener: Listener) {
-        guard let handle = slots.claim() else { return refuse(descriptor) }
+    private func admit(_ descriptor: Int32, _ index: Int) {
+        guard slots.count + elsewhere() < limits.connectionsMax, let handle = slots.claim() else {
+            return refuse(descriptor)
+        }
         limitWasReached = false
         statistics.accepted += 1
+        let listener = listeners[index]
         if !listener.address.isPath { Sockets.setNoDelay(descriptor) }
         let connection = Connection(
-            handle: handle, descriptor: descriptor, listener: listener, door: self,
+            handle: handle, descriptor: descriptor, listener: index, door: self,
             conversation: welcome(listener))
         connections[Int(handle.slot)] = connection
         (connection.conversation as? any ConversationOpening)?.opened(on: connection)
+        if isParking { connection.park() }
         connection.armReceive()
+    }
+
+    /// A connection that a predecessor held. Nil, and closed, when there is no room. The caller
+    /// opens the conversation.
+    func restore(
+        _ descriptor: Int32, _ listener: Int, _ conversation: any Conversation
+    ) -> Connection? {
+        guard let handle = slots.claim() else {
+            io.close(descriptor)
+            return nil
+        }
+        statistics.accepted += 1
+        let connection = Connection(
+            handle: handle, descriptor: descriptor, listener: listener, door: self,
+            conversation: conversation)
+        connections[Int(handle.slot)] = connection
+        return connection
+    }
+
+    /// A peer that another ring let in, and what to say to it first. False when there is no room:
+    /// the socket is closed.
+    func adopt(
+        _ descriptor: Int32, _ listener: Int, _ conversation: any ConversationOpening,
+        saying answer: [UInt8], early: [UInt8]
+    ) -> Bool {
+        guard !isDraining, let connection = restore(descriptor, listener, conversation) else {
+            return false
+        }
+        connection.send(answer)
+        conversation.opened(on: connection)
+        var early = early
+        if !early.isEmpty {
+            unsafe early.withUnsafeMutableBytes { bytes in
+                unsafe conversation.received(bytes, on: connection)
+            }
+        }
+        connection.armReceive()
+        return true
     }
 
     private func refuse(_ descriptor: Int32) {
@@ -156,6 +213,8 @@ final class Door: CompletionHandler {
         """
 
     // MARK: CompletionHandler
+
+    func turnBegins() { turnBegin() }
 
     func completed(_ completion: Completion) {
         switch HotKind(rawValue: completion.token.kind) {
@@ -203,11 +262,12 @@ final class Door: CompletionHandler {
 
     func flushLater(_ connection: Connection) { dirty.append(connection) }
 
-    func retire(_ connection: Connection) {
+    /// `closing` is false for a socket that lives on elsewhere.
+    func retire(_ connection: Connection, closing: Bool = true) {
         guard slots.contains(connection.handle) else { return }
         connections[Int(connection.handle.slot)] = nil
         slots.release(connection.handle)
-        io.close(connection.descriptor)
+        if closing { io.close(connection.descriptor) }
         if slots.count == 0, let emptied { io.wake(emptied) }
     }
 }

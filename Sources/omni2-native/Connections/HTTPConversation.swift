@@ -52,10 +52,10 @@ final class HTTPConversation: ConversationOpening {
         var hasHead = false
     }
 
-    private let shared: Shared
-    private var input: [UInt8] = []
+    let shared: Shared
+    private(set) var input: [UInt8] = []
     private var reading: Reading?
-    private var exchange: HTTPExchange?
+    private(set) var exchange: HTTPExchange?
     /// Requests are taken from `input` in a loop; an answer given inside it does not recurse.
     private var isReadingRequests = false
     private var isStopping = false
@@ -80,7 +80,7 @@ final class HTTPConversation: ConversationOpening {
     func peerEnded(on connection: Connection) {
         // A stream has no end the client could wait for; a single answer may still be read.
         switch exchange?.state {
-        case .awaitingAnswer: break
+        case .awaitingAnswer: if exchange?.isCancelledByPeer == true { connection.abort() }
         case .streaming: connection.abort()
         case .answered, .abandoned, nil: connection.finish()
         }
@@ -126,7 +126,7 @@ final class HTTPConversation: ConversationOpening {
     // MARK: Reading
 
     private func readRequests(on connection: Connection) {
-        if isReadingRequests { return }
+        if isReadingRequests || connection.isParked { return }
         isReadingRequests = true
         defer { isReadingRequests = false }
         while exchange == nil, connection.isOpen, !input.isEmpty {
@@ -202,6 +202,12 @@ final class HTTPConversation: ConversationOpening {
         return shared.makeRequestID()
     }
 
+    /// An answer that goes on forever, taken over from a predecessor together with its connection.
+    func goOn(with exchange: HTTPExchange, on connection: Connection) {
+        self.exchange = exchange
+        watchSending(connection)
+    }
+
     // MARK: Answering (called by the exchange)
 
     /// Status line and headers. `writer` knows the request's version and how the body is framed.
@@ -231,6 +237,7 @@ final class HTTPConversation: ConversationOpening {
     func answered(keepsAlive: Bool, on connection: Connection) {
         exchange = nil
         guard keepsAlive, !isStopping, !connection.hasPeerEnded else { return connection.finish() }
+        if connection.isParked { return connection.setDeadline(nil) }
         connection.setDeadline(connection.io.now + shared.limits.idleTime)
         connection.resumeReceiving()
         readRequests(on: connection)
@@ -247,6 +254,14 @@ final class HTTPConversation: ConversationOpening {
         unsafe early.withUnsafeMutableBytes { bytes in
             unsafe successor.received(bytes, on: connection)
         }
+    }
+
+    func departing(on connection: Connection, _ left: @escaping ((Int32, [UInt8])?) -> Void) {
+        exchange = nil
+        connection.setDeadline(connection.io.now + shared.limits.sendTime)
+        let early = input
+        input = []
+        connection.depart(Departure(early: early, left: left))
     }
 
     private func refuse(_ status: HTTPStatus, _ message: String, _ connection: Connection) {

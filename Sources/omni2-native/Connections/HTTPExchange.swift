@@ -28,10 +28,18 @@ final class HTTPExchange {
     private(set) var bodyBytes = 0
     /// The client went away before the answer was complete. Called at most once.
     var abandoned: () -> Void = {}
+    /// The peer's going away takes the request back; otherwise an answer under way is still made.
+    var isCancelledByPeer = false
     /// What was streamed has left; there is room for more.
     var drained: () -> Void = {}
+    /// Set, both, for a stream that has no end of its own: whose it is, and what a successor needs to
+    /// go on with it.
+    var principal: Principal?
+    var standing: (() -> ParkedStream.Kind?)?
 
-    private weak var connection: Connection?
+    /// By its handle: a weak reference would cost the connection memory for as long as it lives.
+    private let handle: SlotIndex.Handle
+    private unowned let door: Door
     private unowned let conversation: HTTPConversation
     private var writer: HTTPResponseWriter
 
@@ -41,11 +49,14 @@ final class HTTPExchange {
     ) {
         self.request = request
         self.requestID = requestID
-        self.connection = connection
+        handle = connection.handle
+        door = connection.door
         self.conversation = conversation
         receivedAt = connection.io.now
         writer = HTTPResponseWriter(answering: request.head)
     }
+
+    private var connection: Connection? { door.connection(handle) }
 
     var isOpen: Bool {
         switch state {
@@ -55,6 +66,8 @@ final class HTTPExchange {
     }
 
     var listener: Listener? { connection?.listener }
+    /// In the door's list; `Int.max` when the client has gone.
+    var listenerIndex: Int { connection.map { Int($0.listenerIndex) } ?? .max }
     var peerAddress: SocketAddress? { connection?.peerAddress }
     var localAddress: SocketAddress? {
         connection.flatMap { Sockets.localAddress(of: $0.descriptor) }
@@ -106,6 +119,29 @@ final class HTTPExchange {
         conversation.answered(keepsAlive: writer.keepsAlive, on: connection)
     }
 
+    /// The stream was begun by a predecessor.
+    func goOn() {
+        guard case .awaitingAnswer = state else { return }
+        state = .streaming
+        // The head has been sent; writing it once more settles how the rest is framed.
+        var head = ByteWriter(capacity: 256)
+        writer.end(.stream, into: &head)
+    }
+
+    /// The daemon stops and the answer is not ready.
+    func giveUp() {
+        switch state {
+        case .awaitingAnswer:
+            writer.keepsAlive = false
+            respond(
+                .failure(
+                    .serviceUnavailable, "The daemon restarts; try again in a moment.",
+                    headers: [.init(name: "Retry-After", value: "1")]))
+        case .streaming: endStream()
+        case .answered, .abandoned: break
+        }
+    }
+
     /// Hands the connection over; `respond` writes the whole `101 Switching Protocols`.
     func upgrade(
         _ respond: (inout ByteWriter, (inout ByteWriter) -> Void) -> Void,
@@ -123,6 +159,25 @@ final class HTTPExchange {
         }
         release()
         conversation.upgraded(to: successor, on: connection)
+    }
+
+    /// Gives the connection to another ring, which says `101 Switching Protocols` itself: what it is
+    /// to say, and the socket with what arrived early, or nil when the peer has gone meanwhile.
+    func depart(
+        _ respond: (inout ByteWriter, (inout ByteWriter) -> Void) -> Void,
+        left: @escaping (_ answer: [UInt8], (Int32, [UInt8])?) -> Void
+    ) {
+        guard case .awaitingAnswer = state, let connection else { return left([], nil) }
+        state = .answered
+        var answer = ByteWriter(capacity: 1024)
+        respond(&answer) { head in
+            head.append("X-Request-ID: ")
+            head.append(requestID)
+            head.append("\r\n")
+        }
+        release()
+        let bytes = answer.array()
+        conversation.departing(on: connection) { left(bytes, $0) }
     }
 
     func abandon() {
@@ -144,5 +199,6 @@ final class HTTPExchange {
         conversation.ended(self)
         abandoned = {}
         drained = {}
+        standing = nil
     }
 }

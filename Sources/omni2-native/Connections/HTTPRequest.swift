@@ -6,7 +6,7 @@ final class HTTPRequest {
     let body: [UInt8]
     /// Decoded path, without the query.
     let path: String
-    private let bytes: [UInt8]
+    let bytes: [UInt8]
 
     init(bytes: [UInt8], head: HTTPRequestHead, body: [UInt8]) {
         self.bytes = bytes
@@ -29,6 +29,22 @@ final class HTTPRequest {
         }
     }
 
+    /// As above, for a name that is known only now; letters count without their case.
+    func header(named name: String) -> String? {
+        bytes.withRawSpan { span in
+            let wanted = name.lowercased()
+            for index in 0..<head.headerCount {
+                let header = head.header(at: index)
+                if header.name.count == wanted.utf8.count,
+                    span.string(header.name).lowercased() == wanted
+                {
+                    return span.string(header.value)
+                }
+            }
+            return nil
+        }
+    }
+
     func headerCount(_ name: StaticString) -> Int {
         bytes.withRawSpan { head.occurrences(of: name, in: $0) }
     }
@@ -47,6 +63,20 @@ final class HTTPRequest {
                 }
             }
             return nil
+        }
+    }
+
+    /// Every value of a query parameter; nil for one that cannot be decoded.
+    func queries(_ name: String) -> [String?] {
+        bytes.withRawSpan { span in
+            var values: [String?] = []
+            var position = HTTPQuery(head.query).start
+            while let pair = HTTPQuery(head.query).next(span, position: &position) {
+                if PercentEncoding.decoded(span, pair.name, as: .query) == name {
+                    values.append(PercentEncoding.decoded(span, pair.value, as: .query))
+                }
+            }
+            return values
         }
     }
 

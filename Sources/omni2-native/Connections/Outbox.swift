@@ -7,7 +7,6 @@ import OmniCore
 struct Outbox {
     private var gathering: SendBuffers.Buffer?
     private var flying: SendBuffers.Buffer?
-    private var sentBytes = 0
 
     init() {}
 
@@ -15,7 +14,17 @@ struct Outbox {
     var hasFlight: Bool { flying != nil }
 
     /// Bytes not yet taken by the kernel.
-    var byteCount: Int { (gathering?.count ?? 0) + (flying?.count ?? 0) - sentBytes }
+    var byteCount: Int {
+        (gathering?.count ?? 0) + (flying.map { $0.count - $0.sentBytes } ?? 0)
+    }
+
+    /// A copy of what the kernel has not taken. Only while no send is under way.
+    var unsent: [UInt8] {
+        var bytes: [UInt8] = []
+        if let flying { unsafe bytes += flying.writer.unsafeBytes[flying.sentBytes...] }
+        if let gathering { bytes += gathering.writer.array() }
+        return bytes
+    }
 
     /// `write` appends at most `count` bytes.
     mutating func append(
@@ -45,7 +54,6 @@ struct Outbox {
         guard flying == nil, let buffer = gathering else { return nil }
         gathering = nil
         flying = buffer
-        sentBytes = 0
         return unsafe buffer.writer.unsafeBytes
     }
 
@@ -53,12 +61,12 @@ struct Outbox {
     @unsafe
     mutating func landed(_ count: Int, to buffers: SendBuffers) -> UnsafeRawBufferPointer? {
         guard let buffer = flying else { return nil }
-        sentBytes += count
-        if sentBytes < buffer.count {
-            return unsafe UnsafeRawBufferPointer(rebasing: buffer.writer.unsafeBytes[sentBytes...])
+        buffer.sentBytes += count
+        if buffer.sentBytes < buffer.count {
+            return unsafe UnsafeRawBufferPointer(
+                rebasing: buffer.writer.unsafeBytes[buffer.sentBytes...])
         }
         flying = nil
-        sentBytes = 0
         buffers.giveBack(buffer)
         return nil
     }

@@ -5,6 +5,8 @@ import OmniCore
 final class SendBuffers {
     final class Buffer {
         fileprivate(set) var writer: ByteWriter
+        /// What of it the kernel has taken.
+        var sentBytes = 0
 
         fileprivate init(capacity: Int) { writer = ByteWriter(capacity: capacity) }
 
@@ -40,6 +42,7 @@ final class SendBuffers {
     func giveBack(_ buffer: Buffer) {
         guard spare.count < spareMax, buffer.writer.capacity <= Self.keptBytesMax else { return }
         buffer.writer.clear()
+        buffer.sentBytes = 0
         spare.append(buffer)
     }
 }

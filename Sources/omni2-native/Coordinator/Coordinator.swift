@@ -51,7 +51,7 @@ final class Coordinator {
     let breaker: CircuitBreaker
     let writer: HealthWriter
     let log: Log
-    let publish: (ServiceEvent) -> Void
+    var publish: (ServiceEvent) -> Void
     /// Told after each change, in the order they were added.
     var observers: [(ServerChange) -> Void] = []
 
@@ -63,6 +63,9 @@ final class Coordinator {
     var loadsUnderWay = 0
     let seed: UInt64
     private(set) var isStopping = false
+    /// False on a host that leaves health checks to another one.
+    var mayCheck: () -> Bool = { true }
+    var isAdopting = false
     private let cycleAlarm: Alarm
     private let host = HostMetrics()
     private let firstLoads: Promise<Void>
@@ -244,7 +247,8 @@ final class Coordinator {
     }
 
     private func runCycle(until end: MonotonicTime) async {
-        let servers = registry.servers.filter { $0.phase == .up && !$0.isBeingChecked }
+        let servers =
+            mayCheck() ? registry.servers.filter { $0.phase == .up && !$0.isBeingChecked } : []
         let checks = Countdown(io, from: servers.count)
         for server in servers {
             io.spawn {

@@ -22,6 +22,8 @@ final class HealthWriter {
     private var writing: Promise<Bool>?
     private var blockedUntil: MonotonicTime?
     private var isStopped = false
+    /// False on a host that leaves the health of servers to another one.
+    var mayWrite: () -> Bool = { true }
 
     private static let batchEntriesMax = 256
 
@@ -40,16 +42,19 @@ final class HealthWriter {
     }
 
     func note(_ health: ServerHealth, of server: Int) {
+        guard mayWrite() else { return }
         healths[server] = health
         alarm.ring()
     }
 
     func note(_ records: [ToolRecord], of server: Int) {
+        guard mayWrite() else { return }
         tools[server] = records
         alarm.ring()
     }
 
     func append(_ entry: HealthLogEntry) {
+        guard mayWrite() else { return }
         let dropped = entries.append(entry, countMax: settings.logEntriesMax)
         droppedEntries += dropped
         unreportedDrops += dropped

@@ -97,6 +97,16 @@ extension ServiceEvent {
             ])
     }
 
+    static func login(_ person: Person) -> ServiceEvent {
+        ServiceEvent(
+            "user_login",
+            data: [
+                "user_id": JSONValue(person.id), "username": .string(person.user.username),
+                "user_role": JSONValue(person.user.role),
+                "severity": .string(EventSeverity.info.rawValue),
+            ])
+    }
+
     static func cacheStatistics(_ statistics: Cache.Statistics) -> ServiceEvent {
         var data = statistics.json
         data["severity"] = .string(EventSeverity.info.rawValue)

@@ -118,7 +118,7 @@ struct AccessStatements {
     }
 
     /// A JSON array of texts; what is none reads as NULL.
-    private static func list(_ row: SQLRow, _ column: String) -> [String]? {
+    static func list(_ row: SQLRow, _ column: String) -> [String]? {
         guard let text = row.text(column), let value = try? JSONValue(parsing: text) else {
             return nil
         }

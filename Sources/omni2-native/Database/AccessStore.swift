@@ -1,5 +1,7 @@
 /// Users, roles, tokens and blocks: what `Access` decides by.
 protocol AccessStore: AnyObject {
+    /// Statements can be run.
+    var isReady: Bool { get }
     func roles() async throws(StoreError) -> [RoleRecord]
     func role(named name: String) async throws(StoreError) -> RoleRecord?
     func users() async throws(StoreError) -> [UserRecord]
@@ -22,6 +24,53 @@ protocol AccessStore: AnyObject {
     /// Replaces what was there.
     func write(block: UserBlock) async throws(StoreError)
     func deleteBlock(ofUser id: Int) async throws(StoreError)
+
+    /// Called on the ring when somebody changed what decides access (NOTIFY, or our own write).
+    var accessChanged: () -> Void { get set }
+    func accessTables() async throws(StoreError) -> AccessTables
+
+    /// The record's `id` is not looked at. Throws `.conflict` when the name is taken.
+    func insert(role: RoleRecord) async throws(StoreError) -> Int
+    func update(role: RoleRecord) async throws(StoreError)
+    /// Throws `.conflict` while somebody has the role.
+    func deleteRole(id: Int) async throws(StoreError)
+
+    /// Throws `.conflict` when the user name or e-mail is taken.
+    func update(user: UserRecord) async throws(StoreError)
+    /// With tokens, sessions, memberships and override.
+    func deleteUser(id: Int) async throws(StoreError)
+    /// Nil for a user without a password; throws `.notFound`.
+    func passwordHash(ofUser id: Int) async throws(StoreError) -> String?
+    func setPasswordHash(ofUser id: Int, to hash: String?) async throws(StoreError)
+    func setAPIKeyHash(ofUser id: Int, to hash: String?) async throws(StoreError)
+    /// Somebody who is gone meanwhile is no error.
+    func touchLogin(ofUser id: Int, at time: Int64) async throws(StoreError)
+
+    func insert(team: TeamRecord) async throws(StoreError) -> Int
+    func update(team: TeamRecord) async throws(StoreError)
+    func deleteTeam(id: Int) async throws(StoreError)
+    /// Throws `.notFound` for an unknown team or user; being in it already is no error.
+    func insert(member: TeamMember) async throws(StoreError)
+    func delete(member: TeamMember) async throws(StoreError)
+    func write(override: OverrideRecord) async throws(StoreError)
+    func deleteOverride(ofUser id: Int) async throws(StoreError)
+
+    func insert(session: NewSession) async throws(StoreError) -> Int
+    /// One that is gone meanwhile is no error.
+    func deleteSession(id: Int) async throws(StoreError)
+    func deleteSessions(ofUser id: Int) async throws(StoreError)
+    func pruneSessions(before time: Int64) async throws(StoreError)
+
+    func append(audit records: [AuditRecord]) async throws(StoreError)
+    /// Newest first.
+    func audit(limit: Int) async throws(StoreError) -> [AuditRecord]
+    func pruneAudit(before time: Int64, limit: Int) async throws(StoreError) -> Int
+
+    /// Dollars by user, of what succeeded since `time`.
+    func costs(since time: Int64) async throws(StoreError) -> [Int: Double]
+    func queries(since time: Int64) async throws(StoreError) -> (count: Int, cost: Double)
+    /// Newest first.
+    func activity(limit: Int) async throws(StoreError) -> [ActivityRecord]
 }
 
 /// One row of `auth_service.roles`.

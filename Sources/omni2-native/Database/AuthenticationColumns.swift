@@ -30,7 +30,7 @@ struct AuthenticationColumns {
             sealed("api_key", ["header_name": .string(header), "api_key": .string(key)])
         case .headers(let headers):
             sealed("custom_headers", ["headers": Self.members(headers)])
-
+        case .oauth(let client): sealed("oauth2", client.config)
         case .unreadable: Columns(isKept: true)
         }
     }
@@ -85,7 +85,41 @@ struct AuthenticationColumns {
                 headers.members.compactMap { member in
                     member.value.string.map { .init(name: member.name, value: $0) }
                 })
+        case "oauth2":
+            guard let client = ServerConfiguration.OAuthClient(value) else {
+                return .unreadable(
+                    type: type, reason: "auth_config needs token_url, client_id and client_secret")
+            }
+            return .oauth(client)
         default: return .unreadable(type: type, reason: "unknown auth_type")
         }
+    }
+}
+
+extension ServerConfiguration.OAuthClient {
+    /// `token_url`, `client_id`, `client_secret`; `scope`, `resource` and `client_auth` (`basic` or
+    /// `post`) where wanted. Nil when one of the first three is missing.
+    init?(_ config: JSONValue) {
+        guard let url = config["token_url"]?.string, let id = config["client_id"]?.string,
+            let secret = config["client_secret"]?.string, !id.isEmpty,
+            url.hasPrefix("https://") || url.hasPrefix("http://")
+        else { return nil }
+        tokenURL = url
+        self.id = id
+        self.secret = secret
+        scope = config["scope"]?.string
+        resource = config["resource"]?.string
+        sendsSecretInBody = config["client_auth"]?.string == "post"
+    }
+
+    var config: JSONValue {
+        var config: JSONValue = [
+            "token_url": .string(tokenURL), "client_id": .string(id),
+            "client_secret": .string(secret),
+        ]
+        if let scope { config["scope"] = .string(scope) }
+        if let resource { config["resource"] = .string(resource) }
+        if sendsSecretInBody { config["client_auth"] = "post" }
+        return config
     }
 }

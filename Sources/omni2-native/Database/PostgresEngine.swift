@@ -17,12 +17,18 @@ final class PostgresEngine: SQLEngine {
         /// …and waits so long for an answer.
         var answerTimeout: Duration = .seconds(5)
         var retry = RetryDelay()
+        /// How often a host that does not lead asks whether it may.
+        var leadershipInterval: Duration = .seconds(2)
         init() {}
     }
 
     let dialect = SQLDialect(engine: .postgresql)
     let announcesChanges = true
     var registryChanged: () -> Void = {}
+    var accessChanged: () -> Void = {}
+    var healthChanged: () -> Void = {}
+    var leadershipChanged: (Bool) -> Void = { _ in }
+    private(set) var isLeader = false
     var stateChanged: (StoreState) -> Void = { _ in }
 
     private let io: any IO
@@ -67,7 +73,10 @@ final class PostgresEngine: SQLEngine {
         stateChanged(state)
         // Nobody told us what was changed while we were away.
         if state == .ready {
-            if wasReady { registryChanged() }
+            if wasReady {
+                registryChanged()
+                accessChanged()
+            }
             wasReady = true
         }
     }
@@ -79,7 +88,11 @@ final class PostgresEngine: SQLEngine {
             try await listener.migrate(
                 EmbeddedMigrations.postgresql, until: io.now + settings.migrationTimeout)
             _ = try await listener.run(
-                [SQLCommand("LISTEN omni2_registry")], until: io.now + settings.callTimeout)
+                [
+                    SQLCommand("LISTEN omni2_registry"), SQLCommand("LISTEN omni2_access"),
+                    SQLCommand("LISTEN omni2_health"),
+                ], until: io.now + settings.callTimeout)
+            try await seekLeadership(listener)
         } catch {
             hangUp()
             throw error
@@ -92,12 +105,20 @@ final class PostgresEngine: SQLEngine {
         guard let listener else { return "connection closed" }
         do throws(SQLError) {
             while true {
-                let heard = try await listener.notifications(until: io.now + settings.silence)
+                let pause =
+                    isLeader
+                    ? settings.silence : min(settings.silence, settings.leadershipInterval)
+                let heard = try await listener.notifications(until: io.now + pause)
+                if !isLeader { try await seekLeadership(listener) }
                 if heard.isEmpty {
                     _ = try await listener.run(
                         [SQLCommand("SELECT 1 AS alive")], until: io.now + settings.answerTimeout)
                 } else {
-                    registryChanged()
+                    if heard.contains(where: { $0.channel == "omni2_registry" }) {
+                        registryChanged()
+                    }
+                    if heard.contains(where: { $0.channel == "omni2_access" }) { accessChanged() }
+                    if heard.contains(where: { $0.channel == "omni2_health" }) { healthChanged() }
                 }
             }
         } catch {
@@ -105,7 +126,25 @@ final class PostgresEngine: SQLEngine {
         }
     }
 
+    /// "omni2" in figures: the lock of whoever does the health checks. The server frees it when the
+    /// session ends, however that comes.
+    private static let leaderLock = 0x6F_6D6E_6932
+
+    private func seekLeadership(_ listener: PostgresConnection) async throws(SQLError) {
+        let results = try await listener.run(
+            [SQLCommand("SELECT pg_try_advisory_lock(\(Self.leaderLock)) AS held")],
+            until: io.now + settings.answerTimeout)
+        lead(results.first?.rows.first?.flag("held") ?? false)
+    }
+
+    private func lead(_ isLeader: Bool) {
+        guard self.isLeader != isLeader else { return }
+        self.isLeader = isLeader
+        leadershipChanged(isLeader)
+    }
+
     private func hangUp() {
+        lead(false)
         listener?.close()
         listener = nil
         pool.dropIdle()

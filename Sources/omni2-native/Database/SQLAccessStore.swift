@@ -26,6 +26,7 @@ extension SQLStore: AccessStore {
         guard let id = inserted?.int("id"), let record = try await self.user(id: id) else {
             throw .notFound
         }
+        announceAccess()
         return record
     }
 
@@ -37,6 +38,7 @@ extension SQLStore: AccessStore {
         guard let row = try await rows(access.insertToken, values).first else {
             throw .failed("the insert returned no row")
         }
+        announceAccess()
         return access.token(row)
     }
 
@@ -50,8 +52,7 @@ extension SQLStore: AccessStore {
     }
 
     func deleteToken(id: Int) async throws(StoreError) {
-        let result = try await run(SQLCommand(access.deleteToken, [SQLValue(id)]))
-        if result.affected == 0 { throw .notFound }
+        try await change(access.deleteToken, [SQLValue(id)])
     }
 
     func touchToken(id: Int, at time: Int64) async throws(StoreError) {
@@ -67,11 +68,10 @@ extension SQLStore: AccessStore {
     }
 
     func write(block: UserBlock) async throws(StoreError) {
-        try await run(SQLCommand(access.writeBlock, access.values(block)))
+        try await change(access.writeBlock, access.values(block))
     }
 
     func deleteBlock(ofUser id: Int) async throws(StoreError) {
-        let result = try await run(SQLCommand(access.deleteBlock, [SQLValue(id)]))
-        if result.affected == 0 { throw .notFound }
+        try await change(access.deleteBlock, [SQLValue(id)])
     }
 }

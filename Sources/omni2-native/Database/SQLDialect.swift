@@ -53,6 +53,21 @@ struct SQLDialect {
                 + "ARRAY(SELECT json_array_elements_text(\(value)::text::json)) END)"
     }
 
+    /// A truth value in a list of values of other types.
+    func flag(value: String) -> String {
+        engine == .sqlite ? value : "(\(value)::integer <> 0)"
+    }
+
+    func uuid(value: String) -> String { engine == .sqlite ? value : "\(value)::uuid" }
+
+    /// Whether one of a flow's events is of a type.
+    func holdsEvent(_ column: String, _ type: String) -> String {
+        engine == .sqlite
+            ? "EXISTS (SELECT 1 FROM json_each(\(column), '$.events') AS event "
+                + "WHERE json_extract(event.value, '$.event_type') = \(type))"
+            : "\(column)->'events' @> jsonb_build_array(jsonb_build_object('event_type', \(type)))"
+    }
+
     private func bare(_ column: String) -> String {
         column.split(separator: ".").last.map(String.init) ?? column
     }

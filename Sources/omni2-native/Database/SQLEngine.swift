@@ -9,7 +9,14 @@ protocol SQLEngine: AnyObject {
     /// Called when the registry changed. An engine that does not announce changes never calls it:
     /// the store does after its own writes.
     var registryChanged: () -> Void { get set }
+    /// The same for what decides access.
+    var accessChanged: () -> Void { get set }
     var announcesChanges: Bool { get }
+    /// Called when another host wrote what its health checks found.
+    var healthChanged: () -> Void { get set }
+    /// Of several hosts with one database one leads: it holds a lock that ends with its connection.
+    var isLeader: Bool { get }
+    var leadershipChanged: (Bool) -> Void { get set }
 
     func start()
     func stop() async

@@ -15,6 +15,9 @@ final class SQLStore: Store {
     private let servers: ServerStatements
     private let registry: RegistryStatements
     let access: AccessStatements
+    let flows: FlowStatements
+    let people: PeopleStatements
+    let audits: AuditStatements
     private let retention: HealthLogRetention?
     /// Who is told what statements take.
     var telemetry: Telemetry?
@@ -30,17 +33,33 @@ final class SQLStore: Store {
         set { database.registryChanged = newValue }
     }
 
+    var healthChanged: () -> Void {
+        get { database.healthChanged }
+        set { database.healthChanged = newValue }
+    }
+
+    var accessChanged: () -> Void {
+        get { database.accessChanged }
+        set { database.accessChanged = newValue }
+    }
+
     init(_ io: any IO, _ database: any SQLEngine, _ settings: Settings = Settings()) {
         self.database = database
         let dialect = database.dialect
         servers = ServerStatements(dialect, AuthenticationColumns(box: settings.key))
         registry = RegistryStatements(dialect)
         access = AccessStatements(dialect)
+        flows = FlowStatements(dialect)
+        people = PeopleStatements(dialect)
+        audits = AuditStatements(dialect)
         retention = settings.healthLogDays.map { HealthLogRetention(io, days: $0) }
     }
 
     func start() {
         database.start()
+        retention?.pruneFlows = { [unowned self] (time, limit) async throws(StoreError) in
+            try await self.pruneFlows(before: time, limit: limit)
+        }
         retention?.start(self)
     }
 
@@ -84,7 +103,12 @@ final class SQLStore: Store {
 
     func write(health: ServerHealth, ofServer id: Int) async throws(StoreError) {
         let values = servers.values(health, id: id)
-        if try await run(SQLCommand(servers.writeHealth, values)).affected == 0 { throw .notFound }
+        var commands = [SQLCommand(servers.writeHealth, values)]
+        // Hosts that do not check take the result from the row.
+        if database.announcesChanges {
+            commands.append(SQLCommand(servers.tellHealth, [.text(String(id))]))
+        }
+        if try await runAll(commands)[0].affected == 0 { throw .notFound }
     }
 
     /// PostgreSQL's trigger tells everybody, us too; SQLite has no such thing.

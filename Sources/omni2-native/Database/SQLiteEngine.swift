@@ -6,6 +6,11 @@ final class SQLiteEngine: SQLEngine {
     let dialect = SQLDialect(engine: .sqlite)
     let announcesChanges = false
     var registryChanged: () -> Void = {}
+    var accessChanged: () -> Void = {}
+    var healthChanged: () -> Void = {}
+    /// Nobody else has this file.
+    let isLeader = true
+    var leadershipChanged: (Bool) -> Void = { _ in }
 
     private let io: any IO
     private let database: SQLiteDatabase

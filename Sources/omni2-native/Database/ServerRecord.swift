@@ -41,10 +41,23 @@ struct ServerConfiguration: Sendable, Equatable {
         case bearer(token: String)
         case apiKey(header: String, key: String)
         case headers([Header])
+        /// OAuth 2.1 client credentials: a token is fetched and renewed with them.
+        case oauth(OAuthClient)
         /// There is one of this `auth_type`, and why it cannot be read (encrypted with a key we do not
         /// have). Calls fail instead of going out without it; writing this leaves the stored value
         /// as it is.
         case unreadable(type: String, reason: String)
+    }
+
+    struct OAuthClient: Sendable, Equatable {
+        var tokenURL: String
+        var id: String
+        var secret: String
+        var scope: String?
+        /// The audience to ask for (RFC 8707); nil is the server's own URL, empty asks for none.
+        var resource: String?
+        /// In the form's body instead of HTTP Basic.
+        var sendsSecretInBody = false
     }
 
     struct Header: Sendable, Equatable {
@@ -106,6 +119,7 @@ extension ServerConfiguration.Authentication: CustomStringConvertible {
         case .apiKey(let header, _): "api_key \(header): ***"
         case .headers(let headers):
             "custom_headers " + headers.map { "\($0.name): ***" }.joined(separator: ", ")
+        case .oauth(let client): "oauth2 \(client.id): ***"
         case .unreadable(let type, let reason): "\(type), unreadable: \(reason)"
         }
     }
@@ -113,4 +127,8 @@ extension ServerConfiguration.Authentication: CustomStringConvertible {
 
 extension ServerConfiguration.Header: CustomStringConvertible {
     var description: String { "\(name): ***" }
+}
+
+extension ServerConfiguration.OAuthClient: CustomStringConvertible {
+    var description: String { "\(id): ***" }
 }

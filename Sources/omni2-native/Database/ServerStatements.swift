@@ -9,6 +9,8 @@ struct ServerStatements {
     let update: String
     let delete: String
     let writeHealth: String
+    /// PostgreSQL's alone.
+    let tellHealth = "SELECT pg_notify('omni2_health', $1)"
     let authentication: AuthenticationColumns
 
     init(_ dialect: SQLDialect, _ authentication: AuthenticationColumns) {

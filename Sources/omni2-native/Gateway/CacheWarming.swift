@@ -57,7 +57,7 @@ final class CacheWarming {
         else { return nil }
         return ToolCall(
             server: server, tool: call.tool, annotations: item.annotations,
-            arguments: call.arguments, meta: nil, mayBeCached: true, principal: .anonymous,
+            arguments: call.arguments, mayBeCached: true, principal: .anonymous,
             requestID: "warming")
     }
 }

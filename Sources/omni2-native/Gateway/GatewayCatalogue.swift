@@ -15,6 +15,8 @@ struct GatewayCatalogue {
         /// The object to list, with the offered name in it.
         let json: [UInt8]
         let annotations: ToolAnnotations
+        /// Arguments of a tool that its callers repeat in headers; nil for almost all.
+        var parameterHeaders: ParameterHeaders?
     }
 
     private(set) var tools: [Item] = []
@@ -112,7 +114,15 @@ struct GatewayCatalogue {
         }
         return Item(
             server: server.id, serverName: server.name, name: item.name, offered: offered,
-            json: json, annotations: annotations)
+            json: json, annotations: annotations, parameterHeaders: headers(of: item.json))
+    }
+
+    private static func headers(of tool: [UInt8]) -> ParameterHeaders? {
+        guard ModernParameterHeader.isMarked(tool),
+            let schema = (try? JSONValue(parsing: tool))?["inputSchema"],
+            let headers = try? ParameterHeaders(inputSchema: schema), !headers.headers.isEmpty
+        else { return nil }
+        return headers
     }
 
     private static func prefixed(
@@ -130,7 +140,7 @@ struct GatewayCatalogue {
             json: json, annotations: ToolAnnotations())
     }
 
-    private static func areEqual(_ left: [Item], _ right: [Item]) -> Bool {
+    static func areEqual(_ left: [Item], _ right: [Item]) -> Bool {
         left.count == right.count
             && zip(left, right).allSatisfy { $0.server == $1.server && $0.json == $1.json }
     }

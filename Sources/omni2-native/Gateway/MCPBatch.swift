@@ -29,7 +29,8 @@ final class MCPBatch {
             missing += 1
             do throws(RPCFailure) {
                 let message = try RPCMessage.read(validated: element, in: bytes)
-                MCPExchange(gateway, session, call) { self.collect($0) }.receive(message, in: bytes)
+                MCPExchange(gateway, .handshake(session), call) { self.collect($0) }
+                    .receive(message, in: bytes, of: session)
             } catch {
                 var refusal: [UInt8] = []
                 RPCWriter.failure(error, in: bytes, to: &refusal)

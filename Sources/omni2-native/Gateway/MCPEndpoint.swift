@@ -4,9 +4,8 @@ import OmniIO
 /// `/mcp`: Streamable HTTP, server side. POST carries messages, GET opens the stream for what we say
 /// first, DELETE ends the session.
 final class MCPEndpoint {
-    private let gateway: Gateway
+    let gateway: Gateway
     private let log: Log
-    private var io: any IO { gateway.io }
 
     static let sessionHeader: StaticString = "Mcp-Session-Id"
 
@@ -17,15 +16,27 @@ final class MCPEndpoint {
 
     func add(to router: inout Router) {
         for path in ["/mcp", "/mcp-v2"] {
-            router.on(.post, path, .authenticated) { [unowned self] in self.post($0) }
-            router.on(.get, path, .authenticated) { [unowned self] in self.get($0) }
-            router.on(.delete, path, .authenticated) { [unowned self] in self.delete($0) }
+            router.on(
+                .post, path, .service(.mcp),
+                "MCP: a message of the client".described.failing(.any)
+                    .answering(.ok, .any).answering(.accepted, nil)
+            ) { [unowned self] in self.post($0) }
+            router.on(
+                .get, path, .service(.mcp),
+                "MCP: the stream of what the server says first".described
+                    .answering(.ok, type: "text/event-stream")
+            ) { [unowned self] in self.get($0) }
+            router.on(
+                .delete, path, .service(.mcp),
+                "MCP: ends the session".described.answering(.noContent, nil)
+            ) { [unowned self] in self.delete($0) }
         }
     }
 
     // MARK: GET and DELETE
 
     private func get(_ call: Router.Call) {
+        guard speaksHandshake(call) else { return }
         guard
             call.request.headerLists("text/event-stream", in: "Accept")
                 || call.request.header("Accept")?.contains("text/event-stream") == true
@@ -33,19 +44,33 @@ final class MCPEndpoint {
             return call.fail(.notAcceptable, "Accept must list text/event-stream.")
         }
         guard let session = session(call) else { return }
-        if let old = session.stream, old.isOpen {
+        if let last = call.request.header("Last-Event-ID"), !last.isEmpty {
+            guard session.resume(call.exchange, after: last) else {
+                return call.fail(
+                    .badRequest, "Last-Event-ID \(last.prefix(40)) belongs to no stream here.")
+            }
+            return
+        }
+        guard session.listen(call.exchange) else {
             return call.fail(.conflict, "This session has its stream open already.")
         }
-        session.stream = call.exchange
-        call.exchange.abandoned = { [weak session] in session?.stream = nil }
-        call.exchange.beginStream(Self.eventStream())
-        call.exchange.stream(EventText.keepAlive)
     }
 
     private func delete(_ call: Router.Call) {
-        guard let session = session(call) else { return }
+        guard speaksHandshake(call), let session = session(call) else { return }
         gateway.sessions.end(session)
         call.respond(HTTPResponse(.noContent))
+    }
+
+    /// The stateless era has POST alone; answers 405 itself.
+    private func speaksHandshake(_ call: Router.Call) -> Bool {
+        guard let header = call.request.header("MCP-Protocol-Version"),
+            ProtocolVersion(header)?.era == .modern
+        else { return true }
+        call.fail(
+            .methodNotAllowed, "Revision \(header) has POST alone.",
+            headers: [.init(name: "Allow", value: "POST")])
+        return false
     }
 
     static func eventStream() -> HTTPResponse {
@@ -80,8 +105,17 @@ final class MCPEndpoint {
         body.withRawSpan { bytes in
             do throws(RPCFailure) {
                 switch try RPCIncoming.read(bytes) {
-                case .message(let message): receive(message, in: bytes, call)
-                case .batch(let batch): try receive(batch: batch, in: bytes, call)
+                case .message(let message):
+                    if isModern(message, in: bytes, call) {
+                        receiveModern(message, in: bytes, call)
+                    } else if isKnownVersion(call) {
+                        receive(message, in: bytes, call)
+                    }
+                case .batch(let batch):
+                    if isModern(nil, in: bytes, call) {
+                        throw RPCFailure(.invalidRequest, .batchNotAllowed)
+                    }
+                    if isKnownVersion(call) { try receive(batch: batch, in: bytes, call) }
                 }
             } catch {
                 refuse(error, in: bytes, call)
@@ -101,16 +135,18 @@ final class MCPEndpoint {
             call.fail(.notAcceptable, "Accept must list application/json and text/event-stream.")
             return false
         }
-        if let version = call.request.header("MCP-Protocol-Version"),
-            ProtocolVersion(version) == nil
-        {
-            call.fail(
-                .badRequest,
-                "MCP-Protocol-Version \(version.prefix(40)) is not known; this server speaks "
-                    + ProtocolVersion.allCases.map { "\($0.text)" }.joined(separator: ", ") + ".")
-            return false
-        }
         return true
+    }
+
+    private func isKnownVersion(_ call: Router.Call) -> Bool {
+        guard let version = call.request.header("MCP-Protocol-Version"),
+            ProtocolVersion(version) == nil
+        else { return true }
+        call.fail(
+            .badRequest,
+            "MCP-Protocol-Version \(version.prefix(40)) is not known; this server speaks "
+                + ProtocolVersion.allCases.map { "\($0.text)" }.joined(separator: ", ") + ".")
+        return false
     }
 
     private func isJSON(_ request: HTTPRequest) -> Bool {
@@ -135,13 +171,13 @@ final class MCPEndpoint {
         let session: GatewaySession
         if isInitialize, call.request.header(Self.sessionHeader) == nil {
             session = gateway.sessions.open(for: call.principal)
+            session.view = gateway.view(call.principal)
         } else if let found = self.session(call) {
             session = found
         } else {
             return
         }
-        let conversation = MCPExchange(gateway, session, call)
-        conversation.receive(message, in: bytes)
+        MCPExchange(gateway, .handshake(session), call).receive(message, in: bytes, of: session)
     }
 
     /// Only one revision had batches. They are answered one by one, in order, as one array.

@@ -1,53 +1,106 @@
 import OmniCore
 import OmniIO
 
-/// One POST with one message: acts on it and answers, as JSON or, when there is progress to tell,
-/// as an event stream.
+/// One POST with one message: acts on it and answers once, as JSON or, when there is something to
+/// say before, as an event stream.
+///
+/// What the methods mean is in `MCPRequests`; which era the client speaks shows in how things are
+/// said, and hardly in what is done.
 final class MCPExchange {
-    private let gateway: Gateway
-    private let session: GatewaySession
-    private let call: Router.Call
+    let gateway: Gateway
+    let client: MCPClient
+    let call: Router.Call
     /// Where the answer goes instead of the exchange, for a message of a batch.
     private let collect: (([UInt8]?) -> Void)?
     /// The raw id of the request.
-    private var id: [UInt8] = []
-    private var isCancelled = false
+    private(set) var id: [UInt8] = []
+    private(set) var method = MCPMethod.ping
+    /// Ends what the request has set going, with the reason.
+    var withdraw: ((String) -> Void)?
+    private var progressToken: [UInt8]?
     private var isAnswered = false
-    /// The call's step in a trace that is recorded.
-    private var span: Span?
-    private var startedAt = MonotonicTime.zero
+    /// Where the caller stands, told with the answer of a request that counted.
+    var rateHeaders: [HTTPResponse.Header] = []
+    /// Of a session: an event stream that outlives its connection.
+    private var stream: SessionStream?
 
     init(
-        _ gateway: Gateway, _ session: GatewaySession, _ call: Router.Call,
+        _ gateway: Gateway, _ client: MCPClient, _ call: Router.Call,
         collect: (([UInt8]?) -> Void)? = nil
     ) {
         self.gateway = gateway
-        self.session = session
+        self.client = client
         self.call = call
         self.collect = collect
     }
 
-    private var io: any IO { gateway.io }
+    // MARK: Receiving
 
-    func receive(_ message: RPCMessage, in bytes: RawSpan) {
+    /// A message of a session.
+    func receive(_ message: RPCMessage, in bytes: RawSpan, of session: GatewaySession) {
         if let range = message.id { id = JSONScanner.copy(range, from: bytes) }
         switch session.machine.received(message, in: bytes) {
-        case .answerInitialize: answerInitialize()
-        case .answerEmpty: answer(result: Self.empty)
+        case .answerInitialize: answerInitialize(session)
+        case .answerEmpty: answer(raw: Self.empty)
         case .notified(let method):
             notified(method, message, in: bytes)
             accepted()
-        case .answered, .ignore: accepted()
+        case .answered:
+            session.answered(message, in: bytes)
+            accepted()
+        case .ignore: accepted()
         case .refuse(let failure): fail(failure, in: bytes)
         case .route(let method): route(method, message, in: bytes)
         }
     }
 
+    /// A request of the stateless era. The client's going away is its way to cancel.
+    func receive(_ request: ModernRequest, _ message: RPCMessage, in bytes: RawSpan) {
+        if let range = message.id { id = JSONScanner.copy(range, from: bytes) }
+        call.exchange.isCancelledByPeer = true
+        call.exchange.abandoned = { [weak self] in
+            guard let self else { return }
+            self.isAnswered = true
+            let withdraw = self.withdraw
+            self.withdraw = nil
+            withdraw?("the client closed the stream")
+        }
+        route(request.method, message, in: bytes)
+    }
+
+    private func route(_ method: MCPMethod, _ message: RPCMessage, in bytes: RawSpan) {
+        self.method = method
+        do throws(RPCFailure) {
+            let parameters = try MCPParameters.read(message.params, in: bytes)
+            if let token = parameters.meta?.progressToken, collect == nil, acceptsStream {
+                progressToken = JSONScanner.copy(token, from: bytes)
+            }
+            try perform(method, message, parameters, in: bytes)
+        } catch {
+            var failure = error
+            failure.id = message.id
+            fail(failure, in: bytes)
+        }
+    }
+
+    var wantsProgress: Bool { progressToken != nil }
+
+    private var acceptsStream: Bool {
+        call.request.header("Accept")?.contains("text/event-stream") ?? false
+    }
+
+    private func notified(_ method: MCPMethod, _ message: RPCMessage, in bytes: RawSpan) {
+        guard method == .cancelled, let target = RPCRelay.cancelledRequest(message, in: bytes)
+        else { return }
+        client.session?.calls[JSONScanner.copy(target, from: bytes)]?(
+            "the client cancelled the request")
+    }
+
     // MARK: Answers
 
-    private static let empty = Array("{}".utf8)
+    static let empty = Array("{}".utf8)
 
-    private func answerInitialize() {
+    private func answerInitialize(_ session: GatewaySession) {
         let result = session.machine.initializeResult(
             server: Gateway.peer, capabilities: Gateway.capabilities, instructions: nil)
         var message: [UInt8] = []
@@ -62,306 +115,191 @@ final class MCPExchange {
         call.respond(HTTPResponse(.accepted))
     }
 
-    private func answer(result: [UInt8], headers: [HTTPResponse.Header] = []) {
+    /// A result that is complete in this client's era.
+    func answer(raw result: [UInt8]) {
         var message: [UInt8] = []
+        message.reserveCapacity(result.count + id.count + 40)
         RPCWriter.result(id: id, result: result, to: &message)
+        deliver(message)
+    }
+
+    /// A result of a server, or one written without regard to eras.
+    func answer(
+        result: [UInt8], of origin: LiveServer? = nil,
+        freshness: EraTranslation.Freshness = .unknown, headers: [HTTPResponse.Header] = []
+    ) {
+        let message = result.withRawSpan { bytes -> [UInt8]? in
+            let whole = ByteRange(offset: 0, count: bytes.byteCount)
+            let facts = ResultFacts.read(whole, in: bytes)
+            if facts.completeness == .task, let origin { note(facts, of: origin, in: bytes) }
+            let splice: JSONSplice
+            switch client.era {
+            case .modern:
+                splice = EraTranslation.toModern(
+                    facts, of: method, server: Gateway.peerJSON, freshness: freshness, in: bytes)
+            case .handshake:
+                guard let edits = EraTranslation.toHandshake(facts, in: bytes) else { return nil }
+                splice = edits
+            }
+            var message: [UInt8] = []
+            message.reserveCapacity(result.count + id.count + 256)
+            RPCWriter.result(id: id, result: whole, of: bytes, edits: splice, to: &message)
+            return message
+        }
+        guard let message else {
+            return fail(.serverError, "The server asks something that cannot be asked here.")
+        }
         deliver(message, headers: headers)
     }
 
-    private func fail(_ code: RPCCode, _ text: String, data: JSONValue? = nil) {
+    /// A handle instead of an answer: who asks about it will be sent to its server.
+    private func note(_ facts: ResultFacts, of origin: LiveServer, in bytes: RawSpan) {
+        let task = JSONScanner.member("task", of: facts.whole, in: bytes) ?? facts.whole
+        guard
+            let id = JSONScanner.string(
+                JSONScanner.member("taskId", of: task, in: bytes), in: bytes)
+        else { return }
+        gateway.tasks.note(id, server: origin.id, principal: call.principal)
+    }
+
+    func fail(_ code: RPCCode, _ text: String, data: JSONValue? = nil) {
         fail(code, text, rawData: data?.bytes)
     }
 
-    private func fail(_ code: RPCCode, _ text: String, rawData: [UInt8]?) {
+    func fail(_ code: RPCCode, _ text: String, rawData: [UInt8]?) {
+        let code = said(code)
         var message: [UInt8] = []
         RPCWriter.error(id: id, code: code, message: text, data: rawData, to: &message)
-        deliver(message)
+        deliver(message, status: status(of: code))
     }
 
-    private func fail(_ failure: RPCFailure, in bytes: RawSpan) {
+    func fail(_ failure: RPCFailure, in bytes: RawSpan, data: [UInt8]? = nil) {
         var message: [UInt8] = []
-        RPCWriter.failure(failure, in: bytes, to: &message)
-        deliver(message)
+        RPCWriter.failure(failure, in: bytes, data: data, to: &message)
+        deliver(message, status: status(of: failure.code))
+    }
+
+    /// In both eras the status says it too: who counts requests looks there.
+    func refuse(_ refusal: Access.Refusal) {
+        var message: [UInt8] = []
+        RPCWriter.error(
+            id: id, code: .serverError, message: refusal.message, data: nil, to: &message)
+        deliver(message, status: refusal.status, headers: refusal.headers)
+    }
+
+    /// Codes the stateless era has given up.
+    private func said(_ code: RPCCode) -> RPCCode {
+        guard client.era == .modern else { return code }
+        switch code {
+        case .resourceNotFound, .urlElicitationRequired: return .invalidParams
+        default: return code
+        }
+    }
+
+    /// Sessions get every answer with 200; the stateless era says it twice.
+    private func status(of code: RPCCode) -> HTTPStatus {
+        guard client.era == .modern else { return .ok }
+        switch code {
+        case .methodNotFound: return .notFound
+        case .parseError, .invalidRequest, .invalidParams, .headerMismatch, .missingCapability,
+            .unsupportedVersion:
+            return .badRequest
+        default: return .ok
+        }
     }
 
     /// Exactly once; nothing is said after it.
-    private func deliver(_ message: [UInt8], headers: [HTTPResponse.Header] = []) {
+    private func deliver(
+        _ message: [UInt8], status: HTTPStatus = .ok, headers: [HTTPResponse.Header] = []
+    ) {
         guard !isAnswered else { return }
         isAnswered = true
-        session.calls[id] = nil
+        withdraw = nil
+        client.session?.calls[id] = nil
         if let collect { return collect(message) }
-        if case .streaming = call.exchange.state {
+        if let stream {
+            stream.send(message)
+            stream.end()
+        } else if case .streaming = call.exchange.state {
             call.exchange.stream(EventText.message(message))
             call.exchange.endStream()
         } else {
-            call.respond(HTTPResponse(.ok, json: message, headers: headers))
+            call.respond(HTTPResponse(status, json: message, headers: headers + rateHeaders))
         }
     }
 
-    // MARK: Notifications
+    // MARK: Before the answer
 
-    private func notified(_ method: MCPMethod, _ message: RPCMessage, in bytes: RawSpan) {
-        guard method == .cancelled, let params = message.params,
-            let target = JSONScanner.member("requestId", of: params, in: bytes)
-        else { return }
-        session.calls[JSONScanner.copy(target, from: bytes)]?()
+    var pendingBytes: Int { call.exchange.pendingBytes }
+
+    func keepAlive() {
+        if case .streaming = call.exchange.state { call.exchange.stream(EventText.keepAlive) }
     }
 
-    // MARK: Requests
+    /// Says something on this request's stream, which begins with it; false when it has none.
+    @discardableResult
+    func notify(_ method: MCPMethod, _ params: [UInt8]) -> Bool {
+        guard !isAnswered, opensStream() else { return false }
+        var message: [UInt8] = []
+        RPCWriter.notification(method: method.name, params: params, to: &message)
+        if let stream {
+            stream.send(message)
+        } else {
+            call.exchange.stream(EventText.message(message))
+        }
+        return true
+    }
 
-    private func route(_ method: MCPMethod, _ message: RPCMessage, in bytes: RawSpan) {
-        let parameters: MCPParameters
-        do throws(RPCFailure) {
-            parameters = try MCPParameters.read(message.params, in: bytes)
-            switch method {
-            case .listTools, .listPrompts, .listResources, .listResourceTemplates:
-                let cursor = JSONScanner.string(parameters.cursor, in: bytes)
-                answer(result: try gateway.list(method, cursor: cursor))
-            case .callTool: try callTool(parameters, in: bytes)
-            case .getPrompt, .readResource: try forward(method, message, parameters, in: bytes)
-            case .setLogLevel: answer(result: Self.empty)
-            case .complete: try complete(message, in: bytes)
-            default: throw RPCFailure(.methodNotFound, .methodNotFound)
+    private func opensStream() -> Bool {
+        if stream != nil { return true }
+        guard collect == nil, acceptsStream else { return false }
+        switch call.exchange.state {
+        case .awaitingAnswer:
+            if let session = client.session {
+                stream = session.openStream(call.exchange)
+            } else {
+                let cancelled = call.exchange.abandoned
+                call.exchange.beginStream(MCPEndpoint.eventStream())
+                call.exchange.abandoned = cancelled
             }
-        } catch {
-            var failure = error
-            failure.id = message.id
-            fail(failure, in: bytes)
+            return true
+        case .streaming: return true
+        case .answered, .abandoned: return false
         }
     }
 
-    // MARK: Tools
-
-    private func callTool(_ parameters: MCPParameters, in bytes: RawSpan) throws(RPCFailure) {
-        guard let name = JSONScanner.string(parameters.name, in: bytes) else {
-            throw RPCFailure(.invalidParams, .missingName)
-        }
-        guard let item = gateway.catalogue.tool(named: name),
-            let server = gateway.server(item.server)
-        else { return unknownTool(name, parameters, in: bytes) }
-        var toolCall = toolCall(
-            item.name, item.annotations, of: server, offered: name, parameters, in: bytes)
-        begin(&toolCall, parameters, in: bytes)
-        if let known = gateway.caller.cached(toolCall) { return finish(known, toolCall) }
-        if let token = parameters.meta?.progressToken, collect == nil, acceptsStream {
-            let raw = JSONScanner.copy(token, from: bytes)
-            toolCall.progress = { [weak self] in self?.progressed($0, token: raw) }
-        }
-        start(toolCall)
-    }
-
-    private func toolCall(
-        _ tool: String, _ annotations: ToolAnnotations, of server: LiveServer, offered: String,
-        _ parameters: MCPParameters, in bytes: RawSpan
-    ) -> ToolCall {
-        var isCacheable = false
-        if case .yes = CachePolicy.cacheable(call: parameters) { isCacheable = true }
-        return ToolCall(
-            server: server, tool: tool, annotations: annotations,
-            arguments: parameters.arguments.map { JSONScanner.copy($0, from: bytes) }
-                ?? Self.empty,
-            meta: Self.passedOn(parameters.meta, in: bytes), mayBeCached: isCacheable,
-            principal: call.principal, requestID: call.exchange.requestID, offered: offered,
-            trace: RequestContext.current?.trace)
-    }
-
-    /// Opens the call's step: below the one the client names in `_meta`, else below the request.
-    private func begin(
-        _ toolCall: inout ToolCall, _ parameters: MCPParameters, in bytes: RawSpan
-    ) {
-        startedAt = MonotonicTime.read()
-        if let text = JSONScanner.string(parameters.meta?.traceparent, in: bytes),
-            let own = TraceContext(parent: text)
-        {
-            toolCall.trace = gateway.telemetry.tracer.enter(own)
-        }
-        span = gateway.telemetry.step(
-            "tools/call \(toolCall.offered)", .server, in: toolCall.trace,
-            [
-                .init("mcp.method.name", "tools/call"), .init("rpc.system.name", "jsonrpc"),
-                .init("gen_ai.operation.name", "execute_tool"),
-                .init("gen_ai.tool.name", .text(toolCall.offered)),
-                .init("mcp.session.id", .text(session.id)),
-                .init("mcp.protocol.version", .text("\(session.machine.version.text)")),
-                .init("enduser.id", .text(call.principal.name)),
-            ])
-        if let span { toolCall.trace = span.context }
-    }
-
-    private func end(_ toolCall: ToolCall, _ outcome: ToolOutcome) {
-        var failure: (type: String, text: String)?
-        switch outcome {
-        case .result(_, let mark): if let mark { span?.set("omni2.cache.hit", .truth(mark.isHit)) }
-        case .refused(let code, let text, _): failure = (String(code), text)
-        case .unavailable(let state, _): failure = ("circuit_\(state)", "not available")
-        case .failed(let reason): failure = ("upstream", reason)
-        case .tooLarge: failure = ("too_large", "the result is too large")
-        }
-        if let failure { span?.fail(failure.type, failure.text) }
-        gateway.telemetry.toolEnded(
-            toolCall.offered, since: startedAt, succeeded: failure == nil, trace: span?.context)
-        span?.end()
-        span = nil
-    }
-
-    private var acceptsStream: Bool {
-        call.request.header("Accept")?.contains("text/event-stream") ?? false
-    }
-
-    /// A name that is offered by nobody now: unknown, or of a server that is away.
-    private func unknownTool(_ name: String, _ parameters: MCPParameters, in bytes: RawSpan) {
-        if let server = gateway.absentServer(ofTool: name) {
-            if let (tool, annotations) = gateway.absentTool(name, of: server) {
-                var call = toolCall(
-                    tool, annotations, of: server, offered: name, parameters, in: bytes)
-                begin(&call, parameters, in: bytes)
-                if let known = gateway.caller.stale(call) { return finish(known, call) }
-                end(call, .unavailable(state: gateway.circuit(of: server), retryAfterSeconds: nil))
-            }
-            let (text, data) = Self.unavailable(
-                server.name, gateway.circuit(of: server), retry: gateway.retryAfter(server))
-            return fail(.serverError, text, data: data)
-        }
-        fail(.invalidParams, "Unknown tool: \(name.prefix(200))")
-    }
-
-    /// Everything of `_meta` but the progress token, which is ours to choose.
-    private static func passedOn(_ meta: RequestMeta?, in bytes: RawSpan) -> [UInt8]? {
-        guard let meta else { return nil }
-        var splice = JSONSplice()
-        splice.edit(meta.whole, in: bytes, [.removal(of: "progressToken")])
-        let text = splice.applied(to: meta.whole, of: bytes)
-        return text.count <= 2 ? nil : text
-    }
-
-    private func start(_ toolCall: ToolCall) {
-        let deadline = io.now + gateway.callTime(of: toolCall.server)
-        let cancellation = UpstreamCancellation()
-        var toolCall = toolCall
-        toolCall.cancellation = cancellation
-        session.calls[id] = { [weak self] in
-            self?.isCancelled = true
-            cancellation.cancel("the client cancelled the request")
-        }
-        io.spawn { [toolCall] in
-            let outcome = await self.gateway.caller.call(toolCall, until: deadline)
-            self.finish(outcome, toolCall)
-        }
-    }
-
-    private func progressed(_ params: [UInt8], token: [UInt8]) {
-        guard !isAnswered, !isCancelled, call.exchange.isOpen else { return }
-        if case .awaitingAnswer = call.exchange.state {
-            call.exchange.beginStream(MCPEndpoint.eventStream())
-        }
+    /// The raw params of a server's progress, under the client's own token.
+    func progressed(_ params: [UInt8]) {
+        guard let progressToken else { return }
         let renamed = params.withRawSpan { bytes in
             let whole = ByteRange(offset: 0, count: bytes.byteCount)
             var splice = JSONSplice()
-            splice.edit(whole, in: bytes, [.init("progressToken", token)])
+            splice.edit(whole, in: bytes, [.init("progressToken", progressToken)])
             return splice.applied(to: whole, of: bytes)
         }
-        var message: [UInt8] = []
-        RPCWriter.notification(method: MCPMethod.progress.name, params: renamed, to: &message)
-        call.exchange.stream(EventText.message(message))
+        notify(.progress, renamed)
     }
 
-    private func finish(_ outcome: ToolOutcome, _ toolCall: ToolCall) {
-        end(toolCall, outcome)
-        switch outcome {
-        case .result(let result, let mark):
-            answer(
-                result: mark.map { $0.marking(result) } ?? result, headers: mark?.headers ?? [])
-        case .refused(let code, let text, let data):
-            fail(RPCCode(rawValue: Int64(code)), text, rawData: data)
-        case .unavailable(let state, let retry):
-            let (text, data) = Self.unavailable(toolCall.server.name, state, retry: retry)
-            fail(.serverError, text, data: data)
-        case .failed(let reason):
-            fail(
-                .serverError, "\(toolCall.server.name) could not be asked: \(reason)",
-                data: ["server": .string(toolCall.server.name), "tool": .string(toolCall.tool)])
-        case .tooLarge(let limit):
-            fail(
-                .serverError,
-                "The result of \(toolCall.tool) is larger than \(limit) bytes; ask for less, or "
-                    + "raise [MCP] MaxResultBytes=.", data: ["limit": JSONValue(limit)])
+    /// The raw params of a server's log message, when this client wants that much detail.
+    func logged(_ params: [UInt8]) {
+        guard let wanted = client.logLevel else { return }
+        let level = params.withRawSpan { bytes in
+            let whole = ByteRange(offset: 0, count: bytes.byteCount)
+            return MCPLogLevel(JSONScanner.member("level", of: whole, in: bytes), in: bytes)
         }
+        guard let level, level >= wanted else { return }
+        notify(.logMessage, params)
     }
 
-    private static func unavailable(
-        _ server: String, _ state: String, retry: Int?
-    ) -> (String, JSONValue) {
-        let when = retry.map { "; retry_after: \($0) s" } ?? ""
-        let text = "\(server) is not available, its circuit is \(state)\(when)"
-        return (
-            text,
-            [
-                "server": .string(server), "circuit_state": .string(state),
-                "retry_after": retry.map { JSONValue($0) } ?? .null,
-            ]
-        )
-    }
-
-    // MARK: Prompts, resources, completion
-
-    private func forward(
-        _ method: MCPMethod, _ message: RPCMessage, _ parameters: MCPParameters, in bytes: RawSpan
-    ) throws(RPCFailure) {
-        let isPrompt = method == .getPrompt
-        guard
-            let wanted = JSONScanner.string(
-                isPrompt ? parameters.name : parameters.uri, in: bytes),
-            let params = message.params
-        else { throw RPCFailure(.invalidParams, isPrompt ? .missingName : .missingURI) }
-        let owner =
-            isPrompt ? gateway.owner(ofPrompt: wanted) : gateway.owner(ofResource: wanted)
-        guard let owner, let target = gateway.forward(method, to: owner, params: params, in: bytes)
-        else {
-            return isPrompt
-                ? fail(.invalidParams, "Unknown prompt: \(wanted.prefix(200))")
-                : fail(.resourceNotFound, "Resource not found: \(wanted.prefix(200))")
+    /// Asks the client of a session; false when there is no way to it.
+    func ask(_ question: UpstreamQuestion) -> Bool {
+        guard !isAnswered, let session = client.session else { return false }
+        let stream = opensStream() ? stream : nil
+        let takeBack = session.ask(question.method, question.params, on: stream) {
+            question.answer($0)
         }
-        ask(target.upstream, method, target.params)
-    }
-
-    /// `completion/complete` goes to the owner of its `ref`.
-    private func complete(_ message: RPCMessage, in bytes: RawSpan) throws(RPCFailure) {
-        guard let params = message.params,
-            let reference = JSONScanner.member("ref", of: params, in: bytes)
-        else { throw RPCFailure(.invalidParams, .badParams) }
-        let name = JSONScanner.member("name", of: reference, in: bytes)
-        let uri = JSONScanner.member("uri", of: reference, in: bytes)
-        let owner =
-            JSONScanner.string(name, in: bytes).flatMap { gateway.owner(ofPrompt: $0) }
-            ?? JSONScanner.string(uri, in: bytes).flatMap { gateway.owner(ofResource: $0) }
-        guard let owner, let upstream = gateway.server(owner.server)?.upstream else {
-            return fail(.invalidParams, "ref names nothing that is offered here")
-        }
-        var splice = JSONSplice()
-        splice.edit(
-            reference, in: bytes, [.init(name == nil ? "uri" : "name", value: .string(owner.name))])
-        ask(upstream, .complete, splice.applied(to: params, of: bytes))
-    }
-
-    private func ask(_ upstream: Upstream, _ method: MCPMethod, _ params: [UInt8]) {
-        let deadline = io.now + gateway.settings.callTime
-        io.spawn {
-            do throws(UpstreamError) {
-                let result = try await upstream.request(
-                    "\(method.name)", paramsJSON: params, until: deadline)
-                self.answer(result: result)
-            } catch {
-                self.refused(error, by: upstream)
-            }
-        }
-    }
-
-    private func refused(_ error: UpstreamError, by upstream: Upstream) {
-        if case .rpc(let code, let text, let data) = error {
-            return fail(RPCCode(rawValue: Int64(code)), text, rawData: data)
-        }
-        fail(
-            .serverError, "\(upstream.name) could not be asked: \(error)",
-            data: ["server": .string(upstream.name)])
+        guard let takeBack else { return false }
+        question.withdrawn = takeBack
+        return true
     }
 }

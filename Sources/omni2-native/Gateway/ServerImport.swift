@@ -33,11 +33,13 @@ final class ServerImport {
         }
         let value: JSONValue
         do throws(JSONError) {
-            value = try JSONValue(parsing: bytes)
+            value = try JSONValue(parsing: JSONWithComments.plain(bytes))
         } catch {
             throw Problem(description: "[MCP] ImportFile=\(path): not JSON: \(error)")
         }
-        guard let servers = value["mcpServers"]?.object else {
+        // Claude Desktop and Cursor; VS Code's mcp.json; VS Code's settings.json.
+        let found = value["mcpServers"] ?? value["servers"] ?? value["mcp"]?["servers"]
+        guard let servers = found?.object else {
             throw Problem(
                 description: "[MCP] ImportFile=\(path): needs an object mcpServers with one member "
                     + "per server")
@@ -65,7 +67,8 @@ final class ServerImport {
             throw .init(message: "needs url or command")
         }
         var body: JSONValue = ["name": .string(name)]
-        for member in ["url", "command", "args", "env", "cwd", "description", "omni2"] {
+        for member in ["url", "command", "args", "env", "cwd", "description", "omni2", "meta_data"]
+        {
             if let value = entry[member] { body[member] = value }
         }
         if let word = entry["type"]?.string ?? entry["transport"]?.string {

@@ -8,20 +8,37 @@ struct ToolCall {
     let annotations: ToolAnnotations
     /// A JSON object.
     let arguments: [UInt8]
-    /// The request's `_meta` object, without what belongs to the hop it came by.
-    let meta: [UInt8]?
+    /// The client's whole params under the server's name for the tool; nil when there is no more to
+    /// say than tool and arguments.
+    var params: [UInt8]?
     /// A call that makes a task or answers a question of the server is never cached.
-    let mayBeCached: Bool
+    var mayBeCached: Bool
     let principal: Principal
     let requestID: String
-    /// The name it was called by, for figures.
-    var offered = RequestMetrics.other
-    /// The step it is, in a trace.
-    var trace: TraceContext?
-    /// The server's progress notifications, as raw params.
-    var progress: (([UInt8]) -> Void)?
+    /// Who hears of progress, logs and questions.
+    var listener: (any UpstreamCallListener)?
+    var wantsProgress = false
     /// How the caller takes the call back.
     var cancellation: UpstreamCancellation?
+    /// Where its checkpoints are noted; nil where nothing is recorded.
+    var flow: FlowCall?
+    /// Its step in the trace and the figures; nil for what nobody asked for.
+    var step: ToolStep?
+}
+
+extension ToolCall {
+    /// As its server gets it.
+    var request: UpstreamRequest {
+        var request = UpstreamRequest(
+            .callTool, params: params ?? UpstreamParams.toolCall(tool, arguments))
+        request.isRepeatable = annotations.saidReadOnly == true
+        request.wantsProgress = wantsProgress
+        request.listener = listener
+        request.cancellation = cancellation
+        request.target = tool
+        request.trace = step?.trace
+        return request
+    }
 }
 
 /// How a call ended. Every call ends in one of these, within its deadline.
@@ -34,6 +51,8 @@ enum ToolOutcome {
     case unavailable(state: String, retryAfterSeconds: Int?)
     /// The server could not be asked, or did not answer.
     case failed(String)
+    /// The caller took it back.
+    case cancelled
     /// The answer was longer than allowed.
     case tooLarge(limit: Int)
 }
@@ -55,6 +74,8 @@ struct CacheMark {
         return value
     }
 
+    static let name: StaticString = "omni2/cache"
+
     /// What HTTP says about an answer that is not the origin's newest (RFC 9111 §5.1; the Warning
     /// of RFC 7234 §5.5.1 is still what clients look for).
     var headers: [HTTPResponse.Header] {
@@ -64,8 +85,6 @@ struct CacheMark {
             .init(name: "Warning", value: "110 omni2-native \"Response is Stale\""),
         ]
     }
-
-    static let name: StaticString = "omni2/cache"
 
     init(_ found: Cache.Found) {
         isHit = true

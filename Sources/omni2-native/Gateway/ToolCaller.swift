@@ -17,18 +17,31 @@ final class ToolCaller {
     private let cache: Cache
     private let coordinator: Coordinator
     private let telemetry: Telemetry
+    private let slots: CallSlots
+    private let upstreams: PersonalUpstreams
     private let log: Log
     private var rules: [Int: (epoch: String, rules: CacheRules)] = [:]
-    private var inFlight: [CacheKey: Promise<ToolOutcome>] = [:]
+    private var inFlight: [CacheKey: Flight] = [:]
+
+    /// A call that others wait for, and what it will fill.
+    private struct Flight {
+        let promise: Promise<ToolOutcome>
+        let fill: Cache.Fill
+    }
     private(set) var statistics = Statistics()
+    /// What other hosts know; nil on a host alone.
+    var secondLevel: SecondLevelCache?
 
     init(
-        io: any IO, cache: Cache, coordinator: Coordinator, telemetry: Telemetry, log: Log
+        io: any IO, cache: Cache, coordinator: Coordinator, slots: CallSlots,
+        upstreams: PersonalUpstreams, telemetry: Telemetry, log: Log
     ) {
+        self.telemetry = telemetry
         self.io = io
         self.cache = cache
         self.coordinator = coordinator
-        self.telemetry = telemetry
+        self.slots = slots
+        self.upstreams = upstreams
         self.log = log
     }
 
@@ -37,20 +50,30 @@ final class ToolCaller {
     /// The answer when it is there already; nil: `call` has to be awaited, which does not look again.
     func cached(_ call: ToolCall) -> ToolOutcome? {
         guard let slot = slot(of: call) else { return nil }
-        let step = telemetry.step("cache lookup", in: call.trace)
+        let lookup = telemetry.step("cache lookup", in: call.step?.trace)
         let found = cache.find(slot)
-        step?.set("omni2.cache.hit", .truth(found != nil))
-        step?.end()
-        guard let found else { return nil }
-        statistics.calls += 1
-        return .result(found.result, mark: CacheMark(found))
+        lookup?.set("omni2.cache.hit", .truth(found != nil))
+        lookup?.end()
+        return found.map { hit($0, for: call) }
     }
 
     /// What the tool said last, when its server is away and the operator allows to tell that.
     func stale(_ call: ToolCall) -> ToolOutcome? {
-        guard let slot = slot(of: call), let found = cache.findStale(slot) else { return nil }
+        slot(of: call).flatMap { cache.findStale($0) }.map { hit($0, for: call) }
+    }
+
+    private func hit(_ found: Cache.Found, for call: ToolCall) -> ToolOutcome {
         statistics.calls += 1
-        return .result(found.result, mark: CacheMark(found))
+        let outcome = ToolOutcome.result(found.result, mark: CacheMark(found))
+        call.flow?.looked(.hit)
+        ended(call, outcome)
+        return outcome
+    }
+
+    /// Each call ends here once, whoever answered it.
+    func ended(_ call: ToolCall, _ outcome: ToolOutcome) {
+        call.flow?.ended(outcome, at: io.now)
+        call.step?.end(outcome)
     }
 
     /// Whether making the call now would put a shared result where there is none.
@@ -99,22 +122,46 @@ final class ToolCaller {
 
     /// Always ends, at `deadline` at the latest.
     func call(_ call: ToolCall, until deadline: MonotonicTime) async -> ToolOutcome {
+        let outcome = await answer(call, until: deadline)
+        ended(call, outcome)
+        return outcome
+    }
+
+    private func answer(_ call: ToolCall, until deadline: MonotonicTime) async -> ToolOutcome {
         statistics.calls += 1
         guard let slot = slot(of: call) else {
-            return await ask(call, until: deadline, call.cancellation)
+            call.flow?.looked(.off)
+            return await ask(call, call.request, until: deadline)
         }
-        if let leader = inFlight[slot.key] {
+        // One that was asked before an invalidation does not answer what is asked after it.
+        if let leader = inFlight[slot.key], cache.isCurrent(leader.fill) {
             statistics.coalesced += 1
-            return await leader.value(until: deadline) ?? .failed("timed out: \(call.tool)")
+            call.flow?.looked(.joined)
+            return await leader.promise.value(until: deadline)
+                ?? .failed("timed out: \(call.tool)")
         }
         let promise = Promise<ToolOutcome>(io)
-        inFlight[slot.key] = promise
         let fill = cache.beginFill(slot)
+        inFlight[slot.key] = Flight(promise: promise, fill: fill)
+        let elsewhere = await secondLevel?.find(slot)
+        if let result = elsewhere?.result {
+            call.flow?.looked(.remote)
+            land(promise, slot)
+            cache.finish(fill, with: result, timeLeft: elsewhere?.timeLeft)
+            let outcome = ToolOutcome.result(result, mark: cache.find(slot).map { CacheMark($0) })
+            promise.fulfil(outcome)
+            return outcome
+        }
+        call.flow?.looked(.miss)
         // Not to be taken back by one caller: others may wait for it, and its result is kept.
-        let outcome = await ask(call, until: deadline, nil)
-        inFlight[slot.key] = nil
+        var request = call.request
+        request.cancellation = nil
+        let outcome = await ask(call, request, until: deadline)
+        land(promise, slot)
         if case .result(let result, _) = outcome, isStorable(result) {
             cache.finish(fill, with: result)
+            secondLevel?.store(
+                result, slot, elsewhere, for: slot.timeToLive ?? cache.settings.timeToLive)
             if slot.isShared {
                 cache.warmth?.filled(
                     slot.key,
@@ -124,6 +171,11 @@ final class ToolCaller {
         let told = fallback(outcome, slot)
         promise.fulfil(told)
         return told
+    }
+
+    /// A call asked after an invalidation may have taken its place meanwhile.
+    private func land(_ promise: Promise<ToolOutcome>, _ slot: Cache.Slot) {
+        if inFlight[slot.key]?.promise === promise { inFlight[slot.key] = nil }
     }
 
     private func isStorable(_ result: [UInt8]) -> Bool {
@@ -142,48 +194,69 @@ final class ToolCaller {
         case .unavailable, .failed:
             guard let found = cache.findStale(slot) else { return outcome }
             return .result(found.result, mark: CacheMark(found))
-        case .result, .refused, .tooLarge: return outcome
+        case .result, .refused, .tooLarge, .cancelled: return outcome
         }
     }
 
-    /// The upstream itself, when its circuit lets the call pass.
     private func ask(
-        _ call: ToolCall, until deadline: MonotonicTime, _ cancellation: UpstreamCancellation?
+        _ call: ToolCall, _ request: UpstreamRequest, until deadline: MonotonicTime
     ) async -> ToolOutcome {
+        await ask(
+            call.server, request, subject: call.tool, call.principal, until: deadline,
+            flow: call.flow)
+    }
+
+    /// The upstream itself, when there is a place and its circuit lets the request pass. `subject` is
+    /// for the journal.
+    func ask(
+        _ server: LiveServer, _ request: UpstreamRequest, subject: String,
+        _ principal: Principal, until deadline: MonotonicTime, flow: FlowCall? = nil
+    ) async -> ToolOutcome {
+        let place: CallSlots.Pass
+        do throws(CallSlots.Refusal) {
+            place = try await slots.enter(
+                principal: principal.id, server: server.id, until: deadline)
+        } catch {
+            return .failed(
+                error == .full
+                    ? "too many calls wait already; try again later"
+                    : "timed out: \(subject) waited for its turn")
+        }
+        defer { slots.leave(place) }
         let breaker = coordinator.breaker
         let pass: CircuitBreaker.Pass
         let step = telemetry.step(
-            "circuit check", in: call.trace,
+            "circuit check", in: request.trace,
             [
-                .init("omni2.mcp", .text(call.server.name)),
-                .init("omni2.circuit.state", .text(breaker.state(of: call.server.id).word)),
+                .init("omni2.mcp", .text(server.name)),
+                .init("omni2.circuit.state", .text(breaker.state(of: server.id).word)),
             ])
         defer { step?.end() }
-        switch breaker.admit(call.server.id) {
-        case .admitted(let admitted): pass = admitted
+        switch breaker.admit(server.id) {
+        case .admitted(let admitted):
+            pass = admitted
+            step?.end()
+            flow?.circuit(breaker.state(of: server.id).word, passed: true)
         case .refused(let seconds, let state):
+            flow?.circuit(state.word, passed: false)
             step?.fail("circuit_open")
             return .unavailable(state: state.word, retryAfterSeconds: seconds)
         }
-        step?.end()
-        guard let upstream = call.server.upstream else {
-            coordinator.callAbandoned(pass)
-            return .failed("the server has no session")
-        }
         do throws(UpstreamError) {
-            let result = try await upstream.callTool(
-                call.tool, argumentsJSON: call.arguments, meta: call.meta, trace: call.trace,
-                until: deadline, progress: call.progress, cancellation: cancellation)
+            let upstream = try await upstreams.upstream(
+                of: server, for: principal, until: deadline)
+            let result = try await upstream.send(request, until: deadline)
             coordinator.callSucceeded(pass)
             return .result(result, mark: nil)
         } catch {
             statistics.failed += 1
-            return judge(error, call, pass)
+            return judge(error, server, request, subject, principal, pass)
         }
     }
 
     private func judge(
-        _ error: UpstreamError, _ call: ToolCall, _ pass: CircuitBreaker.Pass
+        _ error: UpstreamError, _ server: LiveServer, _ request: UpstreamRequest,
+        _ subject: String, _ principal: Principal, _ pass: CircuitBreaker.Pass
     ) -> ToolOutcome {
         if error.countsAsFailure {
             coordinator.callFailed(pass, reason: error.description)
@@ -192,11 +265,12 @@ final class ToolCaller {
         } else {
             coordinator.callAbandoned(pass)
         }
+        if error == .stopped, request.cancellation?.reason != nil { return .cancelled }
         log.warning(
-            "tool call failed",
+            "\(request.method.name) failed",
             fields: [
-                "mcp": call.server.name, "tool": call.tool, "error": error.description,
-                "request_id": call.requestID, "user_id": call.principal.id,
+                "mcp": server.name, "tool": subject, "error": error.description,
+                "user_id": principal.id,
             ])
         switch error {
         case .rpc(let code, let message, let data):
@@ -204,9 +278,10 @@ final class ToolCaller {
         case .tooLarge(let limit): return .tooLarge(limit: limit)
         case .notConnected:
             return .unavailable(
-                state: coordinator.breaker.state(of: call.server.id).word,
-                retryAfterSeconds: coordinator.breaker.retryAfterSeconds(of: call.server.id))
-        case .transport, .timedOut, .sessionExpired, .protocolViolation, .overloaded, .stopped:
+                state: coordinator.breaker.state(of: server.id).word,
+                retryAfterSeconds: coordinator.breaker.retryAfterSeconds(of: server.id))
+        case .transport, .timedOut, .unanswered, .sessionExpired, .protocolViolation, .overloaded,
+            .stopped:
             return .failed(error.description)
         }
     }

@@ -18,6 +18,7 @@ struct Configuration: Sendable {
     var redis: Redis
     var telemetry: Telemetry
     var chat: Chat
+    var flowTracker: FlowTracker
     var log: Log
 
     /// Where state, sockets and credentials are.
@@ -73,6 +74,7 @@ struct Configuration: Sendable {
         redis = Redis(&read)
         telemetry = Telemetry(&read)
         chat = Chat(&read)
+        flowTracker = FlowTracker(&read)
         log = Log(&read)
         rows = read.rows
         let unknown = sources.unknownNames(rows)

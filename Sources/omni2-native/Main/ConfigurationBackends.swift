@@ -1,6 +1,6 @@
 import OmniIO
 
-// Sections about what stands behind us: [Database] [Redis] [Telemetry] [Chat] [Log].
+// Sections about what stands behind us: [Database] [Redis] [Telemetry] [Chat] [FlowTracker] [Log].
 
 extension Configuration {
     struct Database: Sendable, Hashable {
@@ -53,10 +53,9 @@ extension Configuration {
             read.begin("Redis")
             url = read.secret(
                 "URL", credential: "redis-url",
-                "redis://[:password@]host[:port][/db] or unix:///path; empty: this host alone.",
-                isAllowed: { text in
-                    ["redis://", "rediss://", "unix:///"].contains { text.hasPrefix($0) }
-                }, expected: "a redis:// or unix:/// URL")
+                "redis://[user:password@]host[:port][/db] or unix:///path[?db=N]; empty: this host "
+                    + "alone.",
+                isAllowed: { RedisTarget($0) != nil }, expected: "a redis:// or unix:/// URL")
         }
     }
 
@@ -106,6 +105,8 @@ extension Configuration {
         var apiKey: Secret?
         var timeout: Duration
         var iterationsMax: Int
+        var tokensMax: Int
+        var prices: PriceTable
 
         init(_ read: inout ConfigurationReader) {
             read.begin("Chat")
@@ -123,12 +124,39 @@ extension Configuration {
                 "MaxIterations", 10, in: 1...100,
                 "Rounds of tool calls in one answer; beyond it the answer ends with a warning.",
                 .live)
+            tokensMax = read.count(
+                "MaxTokens", 4096, in: 16...1_000_000,
+                "Tokens the model may say in one round of an answer.")
+            prices = PriceTable(
+                prices: read.list(
+                    "Prices", [], kind: "price",
+                    "What models cost, in dollars per million tokens: MODEL=INPUT/OUTPUT/CACHED. The "
+                        + "longest beginning of the model's name counts, * is any model.",
+                    text: { $0.text }, parse: { PriceTable.Price($0) }))
             read.require(
                 address.isEmpty || Configuration.isWebURL(address), "Chat", "URL",
                 "is not an http or https URL", "write one, or leave it empty")
             read.require(
                 provider == .none || !model.isEmpty, "Chat", "Provider", "is given without a model",
                 "set [Chat] Model=")
+        }
+    }
+
+    struct FlowTracker: Sendable, Hashable {
+        var isEnabled: Bool
+        var slowTime: Duration
+        var streamEntriesMax: Int
+
+        init(_ read: inout ConfigurationReader) {
+            read.begin("FlowTracker")
+            isEnabled = read.truth(
+                "Enabled", true, "Whether it is recorded what each request did.")
+            slowTime = read.span(
+                "SlowSec", .seconds(30), in: .milliseconds(1)...ConfigurationText.infinity,
+                "A checkpoint that takes longer is announced by an event.", .live)
+            streamEntriesMax = read.count(
+                "MaxStreamEntries", 1000, in: 10...1_000_000,
+                "Entries of one flow's stream in Redis; beyond it the oldest go.")
         }
     }
 

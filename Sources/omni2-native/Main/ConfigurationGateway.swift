@@ -5,6 +5,8 @@ import OmniIO
 extension Configuration {
     struct MCP: Sendable, Hashable {
         var importFile: String?
+        /// Where stdio servers are found that are units; nil: they are children of ours.
+        var unitSockets: String?
         var connectTimeout: Duration
         var handshakeTimeout: Duration
         var listTimeout: Duration
@@ -14,12 +16,18 @@ extension Configuration {
         var callsPerServerMax: Int
         var sessionsMax: Int
         var sessionIdleTimeout: Duration
+        /// Whether *discover* may try addresses that are not of the public internet.
+        var mayDiscoverPrivate: Bool
 
         init(_ read: inout ConfigurationReader) {
             read.begin("MCP")
             importFile = read.path(
                 "ImportFile", nil,
                 "An mcpServers JSON file, as MCP clients have it, read at every start.")
+            unitSockets = read.path(
+                "UnitSockets", nil,
+                "Directory with the sockets of stdio servers that are units of systemd's; empty: the "
+                    + "daemon starts such servers itself. The package sets it.")
             let short = Duration.milliseconds(10)...(.seconds(600))
             connectTimeout = read.span(
                 "ConnectTimeoutSec", .seconds(5), in: short,
@@ -50,6 +58,9 @@ extension Configuration {
             sessionIdleTimeout = read.span(
                 "SessionIdleSec", .seconds(1800), in: .seconds(1)...ConfigurationText.infinity,
                 "An MCP session that is not used for so long ends.", .live)
+            mayDiscoverPrivate = read.truth(
+                "DiscoverPrivate", false,
+                "Let administrators try servers on private addresses before they register them.")
         }
     }
 

@@ -79,6 +79,7 @@ extension Configuration {
         var stallTimeout: Duration
         var staleTimeout: Duration
         var connectionsMax: Int
+        /// Rings for subscribers, the main one included; 0 stands for one per processor.
         var shards: Int
         var messageBytesMax: Int
         var lagEventsMax: Int
@@ -105,7 +106,9 @@ extension Configuration {
                 "MaxConnections", 10_000, in: 1...1_000_000,
                 "WebSocket connections at a time; beyond it an upgrade is answered 503.")
             shards = read.count(
-                "Shards", 1, in: 1...64, "Rings that share the subscribers, each its own thread.")
+                "Shards", 0, in: 0...64,
+                "Rings that share the subscribers, each with a thread and an event log of its own. "
+                    + "0: as many as there are processors.")
             messageBytesMax = read.size(
                 "MaxMessageBytes", 1 << 20, in: 125...64 << 20,
                 "Longest message accepted; a longer one closes the connection with 1009.", .live)
@@ -149,6 +152,15 @@ extension Configuration {
         var jwks: String?
         var jwtSecret: Secret?
         var encryptionKey: Secret?
+        var issuers: [String]
+        var audiences: [String]
+        var scopes: [String]
+        var roleClaim: String
+        /// The URL by which clients know us.
+        var resource: String?
+        var authorizationServers: [String]
+        var callsPerPrincipalMax: Int
+        var callsWaitingMax: Int
 
         init(_ read: inout ConfigurationReader, _ directories: ConfigurationDirectories) {
             read.begin("Access")
@@ -179,6 +191,43 @@ extension Configuration {
                 "JWTSecret", credential: "jwt-secret",
                 "Shared secret of accepted HS256 tokens, at least 32 bytes.",
                 isAllowed: { $0.utf8.count >= 32 }, expected: "at least 32 bytes")
+            issuers = read.words(
+                "Issuers", "Issuers (iss) whose tokens are accepted with JWKS=; empty: any.",
+                kind: "issuer", isAllowed: { !$0.isEmpty })
+            audiences = read.words(
+                "Audiences",
+                "Audiences (aud) of tokens that are meant for us; empty: our own URL.",
+                kind: "audience", isAllowed: { !$0.isEmpty })
+            scopes = read.words(
+                "Scopes", "OAuth scopes that a token needs to use MCP.", kind: "scope",
+                isAllowed: {
+                    $0.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x5C }
+                })
+            roleClaim = read.text(
+                "RoleClaim", "role",
+                "Claim of a token that names the role of somebody who has no account here.")
+            let url = read.text(
+                "Resource", "",
+                "The URL by which MCP clients know us, such as https://gateway.example.org/mcp; "
+                    + "empty: the address they use.")
+            resource = url.isEmpty ? nil : url
+            authorizationServers = read.words(
+                "AuthorizationServers",
+                "OAuth authorization servers where clients get their tokens (RFC 9728).",
+                kind: "https URL",
+                isAllowed: {
+                    $0.hasPrefix("https://") || $0.hasPrefix("http://127.0.0.1")
+                        || $0.hasPrefix("http://localhost")
+                })
+            callsPerPrincipalMax = read.count(
+                "MaxCallsPerPrincipal", 64, in: 1...65_536,
+                "Calls in flight of one person or credential; beyond it they wait their turn.")
+            callsWaitingMax = read.count(
+                "MaxCallsWaiting", 256, in: 0...65_536,
+                "Calls that wait for one person's or one server's turn; more are refused.")
+            read.require(
+                url.isEmpty || SplitURL(url) != nil, "Access", "Resource", "is not a URL",
+                "write https://host/mcp")
             encryptionKey = read.secret(
                 "EncryptionKey", credential: "encryption-key",
                 "Key that encrypts the servers' credentials in the database: 64 hexadecimal digits.",

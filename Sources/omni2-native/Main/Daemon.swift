@@ -38,6 +38,7 @@ actor Daemon: RingActor {
         }
         if case .failure(let error) = opened {
             Console.error("omni2-native: \(error)\n")
+            Main.tellManager(environment, error.description, errno: error.errno)
             return error.exitStatus
         }
         do throws(SystemError) {
@@ -57,10 +58,6 @@ actor Daemon: RingActor {
 
     private func open() throws(StartError) {
         let limits = Limits.standard(from: configuration)
-        var settings = RingIO.Settings()
-        settings.entries = UInt32(limits.ringEntriesMax)
-        settings.buffersCount = limits.receiveBuffersMax
-        settings.bufferBytes = limits.receiveBufferBytes
         let signals: Descriptor
         do throws(SystemError) {
             signals = try Process.signalDescriptor([.terminate, .interrupt, .hangUp])
@@ -69,7 +66,7 @@ actor Daemon: RingActor {
         }
         let io: RingIO
         do throws(SystemError) {
-            io = try RingIO(settings: settings, executor: executor, owner: self)
+            io = try RingIO(settings: limits.ring, executor: executor, owner: self)
         } catch {
             throw .noRing(error)
         }

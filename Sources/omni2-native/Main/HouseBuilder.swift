@@ -57,6 +57,16 @@ struct HouseBuilder {
 
     func log(_ service: Service) -> Log { Log(journal, service: service) }
 
+    func logControl() -> LogControl {
+        let log = log(.main)
+        return LogControl("org.omni2.Native1", journal, io: io) { before, after in
+            log.notice(
+                "[Log] Level= is \(after.name) now, was \(before.name), by systemctl "
+                    + "service-log-level; the next reload or restart takes the configured one",
+                id: .configurationReloaded, fields: ["setting": "[Log] Level="])
+        }
+    }
+
     // MARK: Below
 
     func store() -> SQLStore {
@@ -116,6 +126,33 @@ struct HouseBuilder {
     // MARK: Services
 
     func hub() throws(StartError) -> WebSocketHub {
+        do throws(SystemError) {
+            let events = try KeptEventLog(
+                manager: manager, activated: activated, log: log(.webSocket)
+            ).open(
+                bytesMax: limits.eventLogBytesMax, entriesMax: limits.eventLogEventsMax,
+                first: io.wallMicroseconds)
+            return try WebSocketHub(
+                io: io, clock: clock, settings: hubSettings, events: events,
+                log: log(.webSocket))
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    func shards(_ hub: WebSocketHub) throws(StartError) -> Shards {
+        do throws(SystemError) {
+            return try Shards(hub, io: io, count: limits.ringsMax, log: log(.webSocket)) { number in
+                Shard.Plan(
+                    number: number, count: limits.ringsMax, home: io.address, hub: hubSettings,
+                    webSocket: webSockets.limits, ring: limits.ring)
+            }
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    private var hubSettings: WebSocketHub.Settings {
         let section = configuration.webSocket
         var settings = WebSocketHub.Settings()
         settings.fanout.subscribersMax = limits.subscribersMax
@@ -131,41 +168,43 @@ struct HouseBuilder {
         settings.staleTime = section.staleTimeout
         settings.stallTime = section.stallTimeout
         settings.resyncsLagging = section.lagPolicy == .resync
-        do throws(SystemError) {
-            return try WebSocketHub(
-                io: io, clock: clock, settings: settings, log: log(.webSocket))
-        } catch {
-            throw .system(error)
-        }
+        return settings
     }
 
-    var webSockets: WebSocketConversation.Shared {
-        WebSocketConversation.Shared(
+    var webSockets: WebSocketShared {
+        WebSocketShared(
             limits: WebSocketLimits(
                 frameBytesMax: limits.messageBytesMax, messageBytesMax: limits.messageBytesMax))
     }
 
-    func coordinator(_ store: SQLStore, _ hub: WebSocketHub) throws(StartError) -> Coordinator {
+    /// How sessions with servers are made, all over one client.
+    func upstreams() throws(StartError) -> (ServerRecord) -> Upstream {
         let http: HTTPClient
         do throws(SystemError) {
             http = try HTTPClient(io: io)
         } catch {
             throw .system(error)
         }
-        let (io, environment, deadlines) = (io, environment, upstreamDeadlines)
+        let (io, environment, deadlines, log) = (io, environment, upstreamDeadlines, log(.gateway))
         let telemetry = telemetry
-        let gatewayLog = log(.gateway)
-        return Coordinator(
+        let unitSockets = configuration.mcp.unitSockets
+        let verdicts = EraVerdicts()
+        return { record in
+            Upstream(
+                record: record, io: io, http: http, deadlines: deadlines, environment: environment,
+                unitSockets: unitSockets, verdicts: verdicts, telemetry: telemetry, log: log)
+        }
+    }
+
+    func coordinator(
+        _ store: SQLStore, _ hub: WebSocketHub, _ makeUpstream: @escaping (ServerRecord) -> Upstream
+    ) -> Coordinator {
+        Coordinator(
             io: io, store: store, journal: journal,
             settings: CoordinatorSettings(configuration.coordinator),
             circuits: CircuitBreakerConfiguration(configuration.circuitBreaker),
             publish: { [unowned hub] in hub.publish($0) },
-            makeSession: { record in
-                WatchedUpstream(
-                    Upstream(
-                        record: record, io: io, http: http, deadlines: deadlines,
-                        environment: environment, telemetry: telemetry, log: gatewayLog))
-            })
+            makeSession: { WatchedUpstream(makeUpstream($0)) })
     }
 
     private var upstreamDeadlines: UpstreamDeadlines {
@@ -185,7 +224,9 @@ struct HouseBuilder {
         do throws(SystemError) {
             let segments = CacheSegments(
                 manager: manager, activated: activated, log: log(.cache))
-            segments.dropUnknown(besides: Listeners.activatedNames + ["cache"])
+            segments.dropUnknown(
+                besides: Listeners.activatedNames + ["cache"]
+                    + HandoverNames.ours(in: activated))
             return try Cache(
                 io: io, settings: configuration.cache, segments: segments,
                 stateDirectory: configuration.directories.state, log: log(.cache))
@@ -228,7 +269,10 @@ struct HouseBuilder {
         }
     }
 
-    func gateway(_ cache: Cache, _ coordinator: Coordinator) -> Gateway {
+    func gateway(
+        _ cache: Cache, _ coordinator: Coordinator, _ access: Access,
+        _ makeUpstream: @escaping (ServerRecord) -> Upstream
+    ) -> Gateway {
         var settings = Gateway.Settings()
         settings.callTime = configuration.mcp.callTimeout
         settings.listTime = configuration.mcp.listTimeout
@@ -236,7 +280,9 @@ struct HouseBuilder {
             io: io, countMax: limits.sessionsMax, idleTime: configuration.mcp.sessionIdleTimeout)
         return Gateway(
             io: io, settings: settings, sessions: sessions, cache: cache, coordinator: coordinator,
-            telemetry: telemetry, log: log(.gateway))
+            access: access, slots: callSlots(),
+            personal: PersonalUpstreams(io: io, make: makeUpstream), telemetry: telemetry,
+            log: log(.gateway))
     }
 
     // MARK: Telemetry
@@ -261,16 +307,77 @@ struct HouseBuilder {
             readiness: readiness, startedAt: clock.now, loop: loop)
     }
 
-    // MARK: The door
-
-    func api() throws(StartError) -> API {
-        API(
-            access: try access(), hosts: HostPolicy(names: configuration.http.allowedHosts),
-            origins: OriginPolicy(origins: configuration.http.allowedOrigins),
-            telemetry: telemetry, log: log(.api))
+    func chat(
+        _ gateway: Gateway, _ access: Access, _ flows: FlowTracker, _ gates: FlowGates,
+        _ store: SQLStore
+    ) throws(StartError) -> Chat {
+        let section = configuration.chat
+        var settings = Chat.Settings()
+        settings.timeout = section.timeout
+        settings.iterationsMax = section.iterationsMax
+        settings.prices = section.prices
+        let http: HTTPClient
+        do throws(SystemError) {
+            http = try HTTPClient(io: io)
+        } catch {
+            throw .system(error)
+        }
+        let model: (any LanguageModel)? =
+            switch section.provider {
+            case .none: nil
+            case .anthropic:
+                AnthropicModel(
+                    name: section.model, url: section.url, key: section.apiKey,
+                    tokensMax: section.tokensMax, http: http, io: io)
+            case .openai:
+                OpenAIModel(
+                    name: section.model, url: section.url, key: section.apiKey,
+                    tokensMax: section.tokensMax, http: http, io: io)
+            }
+        return Chat(
+            io: io, settings: settings, model: model, gateway: gateway, access: access,
+            flows: flows, gates: gates, store: store, log: log(.chat))
     }
 
-    private func access() throws(StartError) -> Access {
+    func cluster(_ hub: WebSocketHub, _ cache: Cache) -> Cluster {
+        Cluster(
+            io: io, target: configuration.redis.url.flatMap { RedisTarget($0.revealed) },
+            streamEntriesMax: configuration.flowTracker.streamEntriesMax, hub: hub, cache: cache,
+            log: log(.cluster))
+    }
+
+    func flows(_ store: SQLStore) -> FlowTracker {
+        let log = log(.flowTracker)
+        var settings = FlowTracker.Settings()
+        settings.isEnabled = configuration.flowTracker.isEnabled
+        settings.slowTime = configuration.flowTracker.slowTime
+        settings.flowsMax = limits.flowsMax
+        settings.checkpointsMax = limits.checkpointsPerFlowMax
+        let spool = RowSpool(
+            io: io, directory: "\(configuration.directories.state)/history",
+            bytesMax: limits.spoolBytesMax)
+        return FlowTracker(
+            io: io, settings: settings, monitored: MonitoredUsers(io: io, store: store, log: log),
+            history: FlowHistory(io: io, store: store, spool: spool, log: log), log: log)
+    }
+
+    // MARK: The door
+
+    func api(_ access: Access) -> API {
+        API(
+            io: io, access: access, hosts: Self.hosts(configuration),
+            origins: Self.origins(configuration), telemetry: telemetry, log: log(.api))
+    }
+
+    static func hosts(_ configuration: Configuration) -> HostPolicy {
+        HostPolicy(names: configuration.http.allowedHosts)
+    }
+
+    static func origins(_ configuration: Configuration) -> OriginPolicy {
+        OriginPolicy(origins: configuration.http.allowedOrigins)
+    }
+
+    func access() throws(StartError) -> Access {
         let path = configuration.access.adminTokenFile
         let token: AdminToken.Loaded
         do throws(AdminToken.LoadError) {
@@ -284,12 +391,74 @@ struct HouseBuilder {
             // Once, and only to a person: the journal never sees it.
             if Console.isTerminal { Console.error("administrator token: \(fresh)\n") }
         }
-        return Access(adminTokenHash: token.hash, ownUser: Process.user, log: log(.access))
+        let section = configuration.access
+        let settings = Access.Settings(
+            adminToken: SecretHash(bytes: token.hash), ownUser: Process.user,
+            proxies: TrustedProxies(section.trustedProxies), resource: section.resource,
+            authorizationServers: section.authorizationServers, scopes: section.scopes)
+        return Access(
+            io: io, settings: settings, webTokens: try webTokens(),
+            audit: Audit(io: io, log: log(.access)), log: log(.access))
     }
 
-    func door(_ api: API, _ hub: WebSocketHub, _ journal: Journal) -> Door {
+    private func webTokens() throws(StartError) -> WebTokens {
+        let section = configuration.access
+        let settings = WebTokens.Settings(
+            secret: section.jwtSecret.map { Array($0.revealed.utf8) }, keySet: section.jwks,
+            issuers: section.issuers, audiences: section.audiences, roleClaim: section.roleClaim)
+        return WebTokens(io: io, http: try httpClient(), settings: settings, log: log(.access))
+    }
+
+    private func httpClient(publicOnly: Bool = false) throws(StartError) -> HTTPClient {
+        var settings = HTTPClient.Settings()
+        settings.reachesPublicOnly = publicOnly
+        settings.transfersMax = 64
+        do throws(SystemError) {
+            return try HTTPClient(io: io, settings: settings)
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    func discovery() throws(StartError) -> Discovery {
+        Discovery(
+            io: io, http: try httpClient(publicOnly: !configuration.mcp.mayDiscoverPrivate),
+            deadlines: upstreamDeadlines, log: log(.gateway))
+    }
+
+    func callSlots() -> CallSlots {
+        var settings = CallSlots.Settings()
+        settings.perServerMax = configuration.mcp.callsPerServerMax
+        settings.perPrincipalMax = configuration.access.callsPerPrincipalMax
+        settings.waitingMax = configuration.access.callsWaitingMax
+        return CallSlots(io: io, settings: settings)
+    }
+
+    func door(_ api: API, _ hub: WebSocketHub, _ shards: Shards, _ journal: Journal) -> Door {
         let door = Door(
             io: io, limits: Door.Limits(connectionsMax: limits.connectionsMax), log: log(.api))
+        door.welcome = Self.welcome(limits, clock, api, telemetry)
+        door.elsewhere = { [unowned shards] in shards.seats }
+        door.turnBegin = { [unowned shards] in shards.readMail() }
+        door.turnEnd = { [unowned hub, unowned shards] in
+            // First, so that other rings begin to send while this one does.
+            shards.sendMail()
+            hub.turnEnds()
+            journal.flush()
+        }
+        door.otherTimer = { [unowned hub] token in
+            if token.kind == HotKind.hub.rawValue { hub.fired(token) }
+        }
+        door.otherCompletion = { [unowned fanout = hub.fanout] completion in
+            if completion.token.kind == HotKind.flight.rawValue { fanout.flown(completion) }
+        }
+        return door
+    }
+
+    /// How new connections are spoken to; after a reload the next ones get other limits.
+    static func welcome(
+        _ limits: Limits, _ clock: WallClock, _ api: API, _ telemetry: Telemetry
+    ) -> (Listener) -> any Conversation {
         var conversation = HTTPConversation.Limits()
         conversation.http = HTTPLimits(
             requestLineBytesMax: limits.targetBytesMax, headerBytesMax: limits.headerBytesMax,
@@ -300,19 +469,8 @@ struct HouseBuilder {
         conversation.sendTime = limits.sendTimeout
         let shared = HTTPConversation.Shared(
             limits: conversation, makeRequestID: RequestIDs().next, date: { [clock] in clock.date },
-            ended: { [telemetry] in telemetry.answered($0) },
+            ended: telemetry.answered,
             handle: { [unowned api] in api.handle($0) })
-        door.welcome = { _ in HTTPConversation(shared) }
-        door.turnEnd = { [unowned hub] in
-            hub.drain()
-            journal.flush()
-        }
-        door.otherTimer = { [unowned hub] token in
-            if token.kind == HotKind.hub.rawValue { hub.fired(token) }
-        }
-        door.otherCompletion = { [unowned fanout = hub.fanout] completion in
-            if completion.token.kind == HotKind.flight.rawValue { fanout.flown(completion) }
-        }
-        return door
+        return { _ in HTTPConversation(shared) }
     }
 }

@@ -1,3 +1,5 @@
+import OmniIO
+
 /// Every maximum of the daemon. Nothing is limited anywhere else.
 ///
 /// A limit is either a setting (`standard(from:)` takes it from the configuration) or a decision
@@ -16,8 +18,9 @@ struct Limits: Sendable, Hashable {
     /// pauses until some are given back; nobody is told, nothing is lost.
     var receiveBuffersMax = 1024
     var receiveBufferBytes = 16 << 10
-    /// Entries of the submission queue. A full queue is submitted at once and goes on.
-    var ringEntriesMax = 4096
+    /// Entries of the submission queue. A full queue is submitted at once and goes on: so many sends
+    /// of a fan-out are one system call, few enough that the kernel's requests stay in its cache.
+    var ringEntriesMax = 256
     /// Jobs run in one turn before completions are looked at again.
     var jobsPerTurnMax = 512
 
@@ -58,6 +61,8 @@ struct Limits: Sendable, Hashable {
     var eventLogEventsMax: Int
     /// One event in the log. A larger one is not published; the journal says so.
     var eventBytesMax = 256 << 10
+    /// Rings that serve subscribers, each with an event log of its own.
+    var ringsMax = 1
     /// Subscriptions of one connection. More are refused in the reply.
     var subscriptionsPerConnectionMax = 64
     /// Different filters in the hub. More are refused in the reply.
@@ -127,7 +132,7 @@ struct Limits: Sendable, Hashable {
 
     /// The limits that a configuration asks for.
     static func standard(from configuration: Configuration) -> Limits {
-        Limits(
+        var limits = Limits(
             connectionsMax: configuration.http.connectionsMax,
             subscribersMax: configuration.webSocket.connectionsMax,
             headerBytesMax: configuration.http.headerBytesMax,
@@ -147,6 +152,18 @@ struct Limits: Sendable, Hashable {
             spoolBytesMax: configuration.database.spoolBytesMax,
             journalRateRecordsMax: configuration.log.rateRecordsMax,
             journalRateWindow: configuration.log.rateWindow)
+        let shards = configuration.webSocket.shards
+        limits.ringsMax = shards > 0 ? shards : min(Process.processorCount, 64)
+        return limits
+    }
+
+    /// What each ring is made with.
+    var ring: RingIO.Settings {
+        var settings = RingIO.Settings()
+        settings.entries = UInt32(ringEntriesMax)
+        settings.buffersCount = receiveBuffersMax
+        settings.bufferBytes = receiveBufferBytes
+        return settings
     }
 
     /// So small that a test reaches every one of them.
@@ -205,7 +222,7 @@ struct Limits: Sendable, Hashable {
             + bodiesBytesMax
             + sendQueuesBytesMax
             + messagesBytesMax
-            + eventLogBytesMax + eventLogEventsMax * 16
+            + ringsMax * (eventLogBytesMax + eventLogEventsMax * (16 + EventChronicle.bytesEach))
             + filterClassesMax * 256
             + serversMax * 64 * toolBytes  // 64 items on average
             + resultsBytesMax

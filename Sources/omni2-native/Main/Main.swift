@@ -5,6 +5,8 @@ import OmniIO
 @main
 enum Main {
     static let version = "0.1.0"
+    /// EINVAL, for what is wrong without a system call saying so.
+    static let invalid: Int32 = 22
 
     static func main() {
         Process.exit(run())
@@ -51,6 +53,7 @@ enum Main {
                 location, environment: environment, isCheck: isCheck)
         } catch {
             Console.error(error.description + "\n")
+            if !isCheck { tellManager(environment, error.description, errno: invalid) }
             return nil
         }
     }
@@ -75,7 +78,17 @@ enum Main {
             return daemon.run()
         } catch {
             Console.error("omni2-native: \(error)\n")
+            tellManager(environment, error.description, errno: error.errno)
             return error.exitStatus
+        }
+    }
+
+    /// For `systemctl status`, which keeps it after our end.
+    static func tellManager(_ environment: Environment, _ status: String, errno: Int32) {
+        do throws(SystemError) {
+            try ServiceManager(environment).failed(errno, status: status)
+        } catch {
+            // Standard error has said it, too.
         }
     }
 }
@@ -93,6 +106,14 @@ enum StartError: Error, CustomStringConvertible {
         switch self {
         case .noRing, .cannotListen, .adminToken, .importFile: ExitStatus.configuration
         case .system: ExitStatus.failure
+        }
+    }
+
+    /// For systemd's `ERRNO=`.
+    var errno: Int32 {
+        switch self {
+        case .noRing(let error), .cannotListen(_, let error), .system(let error): error.code
+        case .adminToken, .importFile: Main.invalid
         }
     }
 

@@ -153,6 +153,7 @@ extension UpstreamError {
         switch self {
         case .transport: "transport"
         case .timedOut: "timeout"
+        case .unanswered: "unanswered"
         case .sessionExpired: "session_expired"
         case .rpc: "rpc"
         case .protocolViolation: "protocol"

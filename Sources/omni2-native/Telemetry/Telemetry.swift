@@ -143,17 +143,11 @@ extension RequestContext {
 }
 
 extension TraceContext {
-    /// `params._meta` with this position in it, as MCP carries Trace Context (SEP-414).
-    func added(to meta: [UInt8]?, baggage: String?) -> [UInt8] {
+    /// This position as MCP carries Trace Context in `params._meta` (SEP-414).
+    func changes(baggage: String?) -> [JSONSplice.Change] {
         var changes: [JSONSplice.Change] = [.init("traceparent", value: .string(parent))]
         if !state.isEmpty { changes.append(.init("tracestate", value: .string(state))) }
         if let baggage { changes.append(.init("baggage", value: .string(baggage))) }
-        let meta = meta ?? Array("{}".utf8)
-        return meta.withRawSpan { bytes in
-            let whole = ByteRange(offset: 0, count: bytes.byteCount)
-            var splice = JSONSplice()
-            splice.edit(whole, in: bytes, changes)
-            return splice.applied(to: whole, of: bytes)
-        }
+        return changes
     }
 }

@@ -42,3 +42,43 @@ struct ConnectionQuota {
         counts[key] = count > 1 ? count - 1 : nil
     }
 }
+
+/// The room for subscribers, of all rings together.
+struct HubSeats {
+    enum Verdict: Equatable {
+        case welcome
+        /// 503.
+        case full
+        /// 429: of one identity, or of one address.
+        case tooManyOfYours(String)
+    }
+
+    private(set) var count = 0
+    private let countMax: Int
+    private var quota: ConnectionQuota
+
+    init(countMax: Int, quota: ConnectionQuota) {
+        self.countMax = countMax
+        self.quota = quota
+    }
+
+    func judge(_ identity: String, _ address: String?) -> Verdict {
+        guard count < countMax else { return .full }
+        switch quota.judge(identity, address) {
+        case .welcome: return .welcome
+        case .tooManyOfIdentity: return .tooManyOfYours("identity")
+        case .tooManyOfAddress: return .tooManyOfYours("address")
+        }
+    }
+
+    mutating func enter(_ identity: String, _ address: String?) {
+        count += 1
+        quota.enter(identity, address)
+    }
+
+    mutating func leave(_ identity: String, _ address: String?) {
+        precondition(count > 0, "a seat was given up that nobody had")
+        count -= 1
+        quota.leave(identity, address)
+    }
+}

@@ -18,20 +18,55 @@ final class EventLog {
     /// Shorter events gain less than their receivers' inflating costs.
     static let compressedBytesMin = 256
 
+    /// In a memfd, beside notes by which a successor finds its way: `EventChronicle`.
     private let plain: FrameRing
+    private let chronicle: EventChronicle
     /// Never larger than `plain`, event by event: so it never loses one that `plain` still has.
     private let compressed: FrameRing
     private var notes: ContiguousArray<Note?>
     private let deflater: Deflater
 
     /// `entriesMax` is rounded up to a power of two, 64 at least.
-    init(bytesMax: Int, entriesMax: Int) throws(SystemError) {
+    convenience init(bytesMax: Int, entriesMax: Int) throws(SystemError) {
+        try self.init(
+            EventLogSegment(
+                frameBytes: bytesMax, noteBytes: entriesMax * EventChronicle.bytesEach, epoch: 0),
+            entriesMax: entriesMax)
+    }
+
+    /// Begins with the events of `recovered`, whose frames are in the segment, or with the number
+    /// `first`.
+    init(
+        _ segment: EventLogSegment, recovered: [EventChronicle.Note] = [],
+        first: UInt64 = EventLog.first, entriesMax: Int
+    ) throws(SystemError) {
         var count = 64
         while count < entriesMax { count *= 2 }
-        plain = try FrameRing(bytesMax: bytesMax, entriesMax: count, first: Self.first)
-        compressed = try FrameRing(bytesMax: bytesMax, entriesMax: count, first: Self.first)
+        chronicle = EventChronicle(segment)
+        plain = FrameRing(segment.frames, entriesMax: count, first: first)
         notes = ContiguousArray(repeating: nil, count: count)
+        for note in recovered {
+            plain.restore(
+                note.sequence, at: note.position, bytes: Int(note.byteCount),
+                header: Int(note.headerByteCount))
+            notes[plain.index(of: note.sequence)] = Note(note.facts)
+        }
+        if recovered.isEmpty { chronicle.forget(before: first) }
+        compressed = try FrameRing(
+            bytesMax: segment.frames.byteCount, entriesMax: count, first: plain.next)
         deflater = try Deflater(windowBits: 15)
+    }
+
+    /// Numbers of events count within it.
+    var epoch: UInt64 { chronicle.segment[.epoch] }
+    /// The memory, for a successor.
+    var descriptor: Int32 { chronicle.segment.descriptor }
+
+    /// Forgets everything; the next event is `sequence`.
+    func restart(at sequence: UInt64) {
+        plain.restart(at: sequence)
+        compressed.restart(at: sequence)
+        chronicle.forget(before: sequence)
     }
 
     /// The next event's sequence number.
@@ -51,11 +86,18 @@ final class EventLog {
         precondition(payload.byteCount <= payloadBytesMax, "the publisher checks the size")
         let headerCount = WebSocketWriter.headerCount(payloadCount: payload.byteCount)
         let total = headerCount + payload.byteCount
+        let oldest = plain.oldest
+        let window = unsafe plain.reserve(total)
+        if plain.oldest != oldest { chronicle.forget(before: plain.oldest) }
         // The window stays mapped for the life of the log; the writer only borrows it.
-        var writer = unsafe ByteWriter(borrowing: plain.reserve(total))
+        var writer = unsafe ByteWriter(borrowing: window)
         WebSocketWriter.frame(.text, payload, into: &writer)
         let sequence = plain.commit(total, header: headerCount)
         notes[plain.index(of: sequence)] = Note(facts)
+        chronicle.note(
+            EventChronicle.Note(
+                sequence: sequence, position: plain.position(of: sequence),
+                byteCount: UInt32(total), headerByteCount: UInt32(headerCount), facts: facts))
         return sequence
     }
 

@@ -9,15 +9,22 @@ final class EventStreams {
     private final class Stream {
         let exchange: HTTPExchange
         var cursor: UInt64
-        let classID: Int
-        let access: ServerAccess
+        var classID: Int
+        let types: [String]
+        let principal: Principal
+        var access: EventAccess
         var isBlocked = false
 
-        init(_ exchange: HTTPExchange, cursor: UInt64, classID: Int, access: ServerAccess) {
+        init(
+            _ exchange: HTTPExchange, types: [String], cursor: UInt64, classID: Int,
+            principal: Principal
+        ) {
+            self.types = types
             self.exchange = exchange
             self.cursor = cursor
             self.classID = classID
-            self.access = access
+            self.principal = principal
+            access = principal.eventAccess
         }
     }
 
@@ -29,11 +36,11 @@ final class EventStreams {
     private var seen: UInt64 = 0
     private var hasUnblocked = false
     /// `initial_status` for a stream that begins, or that lost its place.
-    private let status: (ServerAccess, _ isResync: Bool) -> [UInt8]
+    private let status: (EventAccess, _ isResync: Bool) -> [UInt8]
 
     init(
         _ fanout: Fanout, streamsMax: Int,
-        status: @escaping (ServerAccess, _ isResync: Bool) -> [UInt8]
+        status: @escaping (EventAccess, _ isResync: Bool) -> [UInt8]
     ) {
         self.fanout = fanout
         self.streamsMax = streamsMax
@@ -41,15 +48,41 @@ final class EventStreams {
     }
 
     var count: Int { streams.count }
+    var principals: Set<Principal> { Set(streams.values.map(\.principal)) }
 
     /// False when there are too many streams, or too many different filters.
     func begin(
-        _ exchange: HTTPExchange, types: [String], since: UInt64?, access: ServerAccess
+        _ exchange: HTTPExchange, types: [String], since: UInt64?, for principal: Principal
     ) -> Bool {
+        guard let stream = enter(exchange, types, principal) else { return false }
+        var response = HTTPResponse(
+            .ok, headers: [.init(name: "Cache-Control", value: "no-store")])
+        response.contentType = "text/event-stream"
+        exchange.beginStream(response)
+        place(stream, since)
+        return true
+    }
+
+    /// A stream that a predecessor began; it had got everything before `cursor`.
+    func restore(
+        _ exchange: HTTPExchange, types: [String], cursor: UInt64, for principal: Principal
+    ) -> Bool {
+        guard let stream = enter(exchange, types, principal) else { return false }
+        place(stream, cursor &- 1)
+        return true
+    }
+
+    private func enter(
+        _ exchange: HTTPExchange, _ types: [String], _ principal: Principal
+    ) -> Stream? {
+        let access = principal.eventAccess
         let filter = FilterClass(
-            subscriptions: [EventSubscription(types: types)], servers: access)
-        guard streams.count < streamsMax, let classID = fanout.join(filter) else { return false }
-        let stream = Stream(exchange, cursor: fanout.events.next, classID: classID, access: access)
+            subscriptions: [EventSubscription(types: types)], access: access)
+        guard streams.count < streamsMax, let classID = fanout.join(filter) else { return nil }
+        let stream = Stream(
+            exchange, types: types, cursor: fanout.events.next, classID: classID,
+            principal: principal)
+        exchange.principal = principal
         let key = ObjectIdentifier(stream)
         streams[key] = stream
         exchange.abandoned = { [weak self] in self?.end(key) }
@@ -58,12 +91,10 @@ final class EventStreams {
             stream.isBlocked = false
             self?.hasUnblocked = true
         }
-        var response = HTTPResponse(
-            .ok, headers: [.init(name: "Cache-Control", value: "no-store")])
-        response.contentType = "text/event-stream"
-        exchange.beginStream(response)
-        place(stream, since)
-        return true
+        exchange.standing = { [weak stream] in
+            stream.map { .events(types: $0.types, cursor: $0.cursor) }
+        }
+        return stream
     }
 
     private func place(_ stream: Stream, _ since: UInt64?) {
@@ -77,6 +108,25 @@ final class EventStreams {
                 status(stream.access, since != nil).withRawSpan {
                     Self.event(id: events.next - 1, $0)
                 })
+        }
+    }
+
+    /// Nil ends the streams of whoever may not be here any more.
+    func accessChanged(_ principal: Principal, to access: EventAccess?) {
+        for (key, stream) in streams where stream.principal == principal {
+            if let access, let old = fanout.matches[stream.classID],
+                let id = fanout.join(
+                    FilterClass(
+                        subscriptions: Array(old.subscriptions), access: access))
+            {
+                fanout.leave(stream.classID)
+                fanout.cover(id, from: stream.cursor)
+                stream.classID = id
+                stream.access = access
+            } else {
+                end(key)
+                stream.exchange.endStream()
+            }
         }
     }
 

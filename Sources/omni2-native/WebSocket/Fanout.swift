@@ -45,7 +45,7 @@ final class Fanout {
     /// `@safe`: used within one drain, during which the log does not change.
     @safe
     private struct Window {
-        var classID: Int32 = -1
+        var classID = -1
         var cursor: UInt64 = 0
         var isCompressed = false
         var first: UInt64 = 0
@@ -63,18 +63,28 @@ final class Fanout {
     private unowned let peers: any FanoutPeers
     private(set) var statistics = Statistics()
     private var hasNews = false
+    /// Nothing leaves any more: what is published goes to the log, for a successor to deliver.
+    var isHeld = false
     /// Where the drain that could not be finished in one turn goes on.
     private var resumeSlot = 0
     private var turn: UInt64 = 0
-    private var drainTurn = UInt64.max
+    /// Before the first drain there is none that the turn could follow.
+    private var drainTurn = UInt64.max - 1
     private var drainStart = MonotonicTime.zero
     private var pauseEnd: MonotonicTime?
 
-    init(io: any IO, settings: Settings, peers: any FanoutPeers) throws(SystemError) {
+    /// `events`: what a predecessor left; nil begins a log of one's own.
+    init(
+        io: any IO, settings: Settings, events: EventLog? = nil, peers: any FanoutPeers
+    ) throws(SystemError) {
         self.io = io
         self.settings = settings
         self.peers = peers
-        events = try EventLog(bytesMax: settings.logBytesMax, entriesMax: settings.logEventsMax)
+        self.events =
+            if let events { events } else {
+                try EventLog(bytesMax: settings.logBytesMax, entriesMax: settings.logEventsMax)
+            }
+        let events = self.events
         rows = SubscriberRows(capacity: settings.subscribersMax)
         matches = ClassMatches(classesMax: settings.classesMax, entriesMax: events.entriesMax)
     }
@@ -114,15 +124,15 @@ final class Fanout {
 
     /// The subscriber's class from now on; what it has not got yet is judged by that.
     func adopt(_ classID: Int, _ slot: Int) {
-        matches.leave(Int(rows[slot].classID))
+        matches.leave(rows[slot].classID)
         matches.cover(classID, from: rows[slot].cursor, in: events)
-        rows[slot].classID = Int32(classID)
+        rows[slot].classID = classID
     }
 
     /// The subscriber goes on behind `sequence`. False when the log does not reach back so far.
     func rewind(_ slot: Int, after sequence: UInt64) -> Bool {
         guard sequence < events.next, sequence + 1 >= events.oldest else { return false }
-        matches.cover(Int(rows[slot].classID), from: sequence + 1, in: events)
+        matches.cover(rows[slot].classID, from: sequence + 1, in: events)
         moveCursor(slot, to: sequence + 1)
         hasNews = true
         return true
@@ -139,22 +149,32 @@ final class Fanout {
 
     func block(_ slot: Int, second: UInt32) {
         rows[slot].flags.insert(.blocked)
-        if rows[slot].stalledSince == 0 { rows[slot].stalledSince = second }
+        rows[slot].beginStall(at: second)
     }
+
+    /// Nothing more until `release`.
+    func hold(_ slot: Int) { rows[slot].flags.insert(.held) }
+
+    func release(_ slot: Int) { rows[slot].flags.remove(.held) }
 
     /// Everything of the connection's own has left.
     func unblock(_ slot: Int) {
         rows[slot].flags.remove(.blocked)
-        rows[slot].stalledSince = 0
+        rows[slot].endStall()
         if rows[slot].cursor < events.next { hasNews = true }
     }
 
     // MARK: Draining
 
-    /// End of the turn: everyone who is behind and idle gets what there is.
-    func drain() {
+    /// End of the turn.
+    func turnEnds() {
+        drain()
         turn &+= 1
-        guard hasNews, !mustPause() else { return }
+    }
+
+    /// Everyone who is behind and idle gets what there is.
+    func drain() {
+        guard !isHeld, hasNews, !mustPause() else { return }
         if resumeSlot == 0 {
             drainStart = io.now
             hasNews = false
@@ -172,7 +192,8 @@ final class Fanout {
         }
         resumeSlot = slot < end ? slot : 0
         if resumeSlot > 0 { hasNews = true }
-        drainTurn = turn
+        // A drain that sent nothing cost nothing: the next turn may begin after a long wait.
+        if budget < settings.flightsPerTurnMax { drainTurn = turn }
     }
 
     /// Events that come while the ones before are still being sent would cost a send each for every
@@ -221,16 +242,15 @@ final class Fanout {
         return true
     }
 
-    private func makeWindow(_ classID: Int32, _ cursor: UInt64, _ isCompressed: Bool) -> Window {
+    private func makeWindow(_ classID: Int, _ cursor: UInt64, _ isCompressed: Bool) -> Window {
         var window = Window()
         window.classID = classID
         window.cursor = cursor
         window.isCompressed = isCompressed
-        let id = Int(classID)
-        guard let first = matches.first(of: id, from: cursor, before: events.next) else {
+        guard let first = matches.first(of: classID, from: cursor, before: events.next) else {
             return window
         }
-        let last = matches.lastOfRun(of: id, from: first, before: events.next)
+        let last = matches.lastOfRun(of: classID, from: first, before: events.next)
         window.first = first
         window.count = UInt32(last - first + 1)
         window.usesCompressed = isCompressed && events.compress(first, through: last)

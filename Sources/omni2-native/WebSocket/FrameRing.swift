@@ -23,8 +23,12 @@ final class FrameRing {
     private var end: UInt64 = 0
 
     /// `entriesMax` is a power of two.
-    init(bytesMax: Int, entriesMax: Int, first: UInt64) throws(SystemError) {
-        memory = try MirroredMemory(byteCount: bytesMax)
+    convenience init(bytesMax: Int, entriesMax: Int, first: UInt64) throws(SystemError) {
+        self.init(try MirroredMemory(byteCount: bytesMax), entriesMax: entriesMax, first: first)
+    }
+
+    init(_ memory: MirroredMemory, entriesMax: Int, first: UInt64) {
+        self.memory = memory
         entries = ContiguousArray(repeating: Entry(), count: entriesMax)
         mask = UInt64(entriesMax - 1)
         oldest = first
@@ -60,6 +64,20 @@ final class FrameRing {
         next += 1
         return next - 1
     }
+
+    /// A frame that a predecessor wrote, the next one behind those before it.
+    func restore(_ sequence: UInt64, at position: UInt64, bytes: Int, header: Int) {
+        if next == oldest {
+            oldest = sequence
+            next = sequence
+        }
+        if next - oldest == UInt64(entries.count) { oldest += 1 }
+        end = position
+        commit(bytes, header: header)
+    }
+
+    /// Where a frame begins, counted over the life of the ring.
+    func position(of sequence: UInt64) -> UInt64 { entries[index(of: sequence)].position }
 
     /// Forgets everything; the next frame is that of `sequence`.
     func restart(at sequence: UInt64) {

@@ -3,32 +3,85 @@ import OmniIO
 
 /// The subscriptions of one connection, by the ids its client knows them by.
 struct HubSubscriptions {
-    let access: ServerAccess
-    private var entries: [(id: String, subscription: EventSubscription)] = []
+    private struct Entry {
+        let number: UInt32
+        let subscription: SharedSubscription
 
-    init(access: ServerAccess) { self.access = access }
+        /// What the client calls it.
+        var id: String {
+            let digits = String(number, radix: 16)
+            return "sub_" + String(repeating: "0", count: 8 - digits.utf8.count) + digits
+        }
+    }
+
+    private var entries: [Entry] = []
+
+    /// By their ids, in the order in which they came.
+    var all: [(id: String, value: EventSubscription)] {
+        entries.map { ($0.id, $0.subscription.value) }
+    }
 
     var count: Int { entries.count }
     var ids: [String] { entries.map(\.id) }
 
-    var filterClass: FilterClass {
-        FilterClass(subscriptions: entries.map(\.subscription), servers: access)
+    /// `flowUser`: for a connection that watches the flows of one user and nothing else.
+    func filterClass(_ access: EventAccess, flowUser: Int64? = nil) -> FilterClass {
+        FilterClass(
+            subscriptions: entries.map(\.subscription.value), access: access, flowUser: flowUser,
+            isHubMember: flowUser == nil)
     }
 
-    mutating func add(_ types: [String], _ filters: JSONValue) -> String {
-        var writer = ByteWriter(capacity: 16)
-        Digest.random(4).withRawSpan { Hex.encode($0, into: &writer) }
-        let id = "sub_" + writer.string()
-        entries.append((id, EventSubscription(types: types, filter: EventFilter(filters))))
-        return id
+    mutating func add(_ subscription: SharedSubscription) -> String {
+        let number = Digest.random(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        let entry = Entry(number: number, subscription: subscription)
+        // Most have one: an array that grows by itself would have room for more.
+        if entries.isEmpty { entries.reserveCapacity(1) }
+        entries.append(entry)
+        return entry.id
+    }
+
+    /// One that a predecessor gave this id to.
+    mutating func restore(_ id: String, _ subscription: SharedSubscription) {
+        guard let number = UInt32(id.dropFirst("sub_".utf8.count), radix: 16) else { return }
+        entries.append(Entry(number: number, subscription: subscription))
     }
 
     mutating func remove(_ id: String) { entries.removeAll { $0.id == id } }
 }
 
+/// One wish, held once however many connections have it.
+final class SharedSubscription {
+    let value: EventSubscription
+    fileprivate init(_ value: EventSubscription) { self.value = value }
+}
+
+/// The wishes in use, so that equal ones are the same object.
+struct SharedSubscriptions {
+    private var known: [EventSubscription: SharedSubscription] = [:]
+    /// At so many, those that nobody has any more are forgotten.
+    private var sweepCount = 64
+
+    mutating func share(_ types: [String], _ filters: JSONValue = [:]) -> SharedSubscription {
+        let value = EventSubscription(types: types, filter: EventFilter(filters))
+        if let shared = known[value] { return shared }
+        if known.count >= sweepCount { sweep() }
+        let shared = SharedSubscription(value)
+        known[value] = shared
+        return shared
+    }
+
+    private mutating func sweep() {
+        for value in Array(known.keys) {
+            // Nobody but this table.
+            if isKnownUniquelyReferenced(&known[value]) { known[value] = nil }
+        }
+        sweepCount = max(64, known.count * 2)
+    }
+}
+
 extension Principal {
-    /// The servers whose events it may see. Closed to whoever no rule lets in.
-    var eventAccess: ServerAccess { isAdministrator ? .all : .none }
+    /// The events it may see. Closed to whoever no rule lets in.
+    var eventAccess: EventAccess { permission.events }
 }
 
 /// What a client of the hub asks for. Anything else is ignored, as the original does.
@@ -40,6 +93,9 @@ enum HubAction {
     case resume(UInt64)
     case publish(JSONValue)
     case unknown
+
+    /// A place that no log reaches: who names it gets a snapshot marked `resync`.
+    static let nowhere = UInt64.max - 1
 
     /// A text frame: JSON with an `action`, or the bare word `ping`.
     init(_ message: RawSpan) {
@@ -63,8 +119,7 @@ enum HubAction {
             self = .subscribe(value["event_types"]?.strings ?? [], filters ?? [:])
         case "unsubscribe": self = .unsubscribe(value["subscription_id"]?.string ?? "")
         case "resume":
-            let since = value["since"]?.int ?? 0
-            self = .resume(UInt64(max(0, since)))
+            self = .resume(value["since"]?.int.flatMap { UInt64(exactly: $0) } ?? Self.nowhere)
         case "publish": self = .publish(value)
         default: self = .unknown
         }

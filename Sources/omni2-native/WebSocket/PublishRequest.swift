@@ -5,13 +5,20 @@ struct PublishRequest {
     let event: ServiceEvent
 
     static let rule = """
-        An event is {"type": 1 to 64 of a-z 0-9 _ . : -, "data": an object, "topic": the same as \
-        type, optional}.
+        An event is {"type": 1 to 64 of a-z 0-9 _ . : -, but no word of the protocol, "data": an \
+        object, "topic": the same as type, optional}.
         """
+    /// What the hub itself says to one client: from outside it would move a client's place.
+    private static let reserved: Set<String> = [
+        "initial_status", "resumed", "subscribed", "unsubscribed", "published", "metadata",
+        "error", "ping", "pong",
+    ]
 
     /// Nil when it is not what `rule` says.
     init?(_ value: JSONValue) {
-        guard let type = value["type"]?.string, Self.isName(type) else { return nil }
+        guard let type = value["type"]?.string, Self.isName(type),
+            !Self.reserved.contains(type)
+        else { return nil }
         let data = value["data"] ?? [:]
         guard data.object != nil else { return nil }
         var members: JSONValue = ["data": data]

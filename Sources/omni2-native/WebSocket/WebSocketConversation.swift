@@ -14,51 +14,60 @@ protocol WebSocketApplication: AnyObject {
     func drained(_ peer: WebSocketConversation)
     /// The application's own bytes are being sent on the peer's socket.
     func isAloft(_ peer: WebSocketConversation) -> Bool
+    /// Called once, also for a peer that was never opened.
     func closed(_ peer: WebSocketConversation)
+    /// By what its peers are found again after a restart; nil where they are not handed over.
+    var parkingName: String? { get }
+    /// Adds what the application knows of the peer.
+    func park(_ peer: WebSocketConversation, into parked: inout ParkedWebSocket)
+    /// The peer is back, as `parked` says. Called instead of `opened`.
+    func restored(_ peer: WebSocketConversation, from parked: ParkedWebSocket)
+}
+
+extension WebSocketApplication {
+    var parkingName: String? { nil }
+    func park(_ peer: WebSocketConversation, into parked: inout ParkedWebSocket) {}
+    func restored(_ peer: WebSocketConversation, from parked: ParkedWebSocket) { opened(peer) }
 }
 
 /// RFC 6455 with one peer: frames in, frames out, the closing handshake; RFC 7692 where agreed.
 ///
 /// A frame that arrives whole is handled where it lies. Only what is incomplete is kept: the bytes
-/// of a header, the parts of a message. A peer that asks without reading the answers is not read
-/// from until it does.
+/// of a header, the parts of a message, and the session that knows where it stands. A peer that
+/// waits between two messages is an object of 54 bytes. A peer that asks without reading the
+/// answers is not read from until it does.
 final class WebSocketConversation: ConversationOpening {
-    /// What conversations share.
-    final class Shared {
-        let limits: WebSocketLimits
-        let compression = MessageCompression()
-
-        init(limits: WebSocketLimits) { self.limits = limits }
-    }
-
-    /// What exists only while a message is arriving in parts.
-    private final class Arrival {
+    /// What exists only while a message is arriving in parts, or before the first one.
+    final class Arrival {
+        var beginning: WebSocketNewcomer?
         /// Bytes of a frame that is not complete.
         var carry: [UInt8] = []
         /// The message so far.
         var message: [UInt8] = []
         var inflater: Inflater?
+        /// What the inflater was fed: its state cannot be handed over, this can.
+        var compressed: [UInt8] = []
+        /// Nil between two messages: then it is as good as new.
+        var session: WebSocketSession?
+
+        var isOver: Bool {
+            carry.isEmpty && message.isEmpty && inflater == nil && session == nil
+                && beginning == nil
+        }
     }
 
     /// The cycle ends in `ended`.
     private(set) var connection: Connection?
-    private let application: any WebSocketApplication
-    private let shared: Shared
-    let principal: Principal
-    /// For limits per address; nil where there are none.
-    let address: String?
-    private var arrival: Arrival?
+    let membership: WebSocketMembership
+    var arrival: Arrival?
     /// What the peer subscribed to; the hub's.
-    var subscriptions: HubSubscriptions
-    private var session: WebSocketSession
-    /// The last event the peer saw before it came back; `max` when it named none.
-    let lastSeen: UInt64
+    var subscriptions = HubSubscriptions()
     /// The application's own name for this peer.
     var slot: Int32 = -1
     /// Our deflate window, 0 without compression.
     let deflateBits: UInt8
-    /// Our close frame is on its way, or was; a deadline ends it.
-    private(set) var isClosing = false
+    /// Where the closing handshake stands; once it began, a deadline ends it.
+    private var state = WebSocketSession.State.open
 
     /// How long the peer may take to answer our close frame.
     private static let closeTime = Duration.seconds(5)
@@ -66,18 +75,31 @@ final class WebSocketConversation: ConversationOpening {
     private static let pendingBytesMax = 256 << 10
 
     init(
-        _ application: any WebSocketApplication, principal: Principal, shared: Shared,
-        deflate: PerMessageDeflate? = nil, address: String? = nil,
-        lastSeen: UInt64 = .max
+        _ newcomer: WebSocketNewcomer, to application: any WebSocketApplication,
+        shared: WebSocketShared
     ) {
-        self.application = application
-        self.principal = principal
-        self.address = address
-        self.lastSeen = lastSeen
-        self.shared = shared
-        subscriptions = HubSubscriptions(access: principal.eventAccess)
-        deflateBits = deflate?.serverWindowBits ?? 0
-        session = WebSocketSession(allowsCompression: deflate != nil, limits: shared.limits)
+        membership = shared.join(newcomer, application)
+        deflateBits = newcomer.deflateBits
+        guard newcomer.hasWishes else { return }
+        let arrival = Arrival()
+        arrival.beginning = newcomer
+        self.arrival = arrival
+    }
+
+    deinit { membership.shared.leave(membership) }
+
+    var principal: Principal { membership.principal }
+    var isClosing: Bool { state != .open }
+
+    var application: any WebSocketApplication { membership.application }
+    var shared: WebSocketShared { membership.shared }
+
+    /// What the peer wants from the first moment; nil when nothing but the events of everybody.
+    func takeBeginning() -> WebSocketNewcomer? {
+        guard let beginning = arrival?.beginning else { return nil }
+        arrival?.beginning = nil
+        dropArrivalIfDone()
+        return beginning
     }
 
     // MARK: Sending
@@ -125,8 +147,8 @@ final class WebSocketConversation: ConversationOpening {
 
     /// Begins the closing handshake. What is queued leaves first.
     func close(_ code: WebSocketCloseCode, _ reason: StaticString) {
-        guard let connection, session.close() else { return }
-        isClosing = true
+        guard let connection, state == .open else { return }
+        state = .closing
         application.blocked(self)
         connection.send(reserving: 128) { WebSocketWriter.close(code, reason: reason, into: &$0) }
         connection.setDeadline(connection.io.now + Self.closeTime)
@@ -147,6 +169,9 @@ final class WebSocketConversation: ConversationOpening {
         self.connection = connection
         application.opened(self)
     }
+
+    /// Goes on where a predecessor stopped: see `WebSocketConversation.restored(_:on:)`.
+    func restored(on connection: Connection) { self.connection = connection }
 
     func received(_ bytes: UnsafeMutableRawBufferPointer, on connection: Connection) {
         guard let arrival, !arrival.carry.isEmpty else {
@@ -176,9 +201,24 @@ final class WebSocketConversation: ConversationOpening {
     }
 
     private func dropArrivalIfDone() {
-        guard let arrival, arrival.carry.isEmpty, arrival.message.isEmpty, arrival.inflater == nil
-        else { return }
-        self.arrival = nil
+        if let arrival, arrival.isOver { self.arrival = nil }
+    }
+
+    func takeSession() -> WebSocketSession {
+        guard let session = arrival?.session else {
+            return WebSocketSession(allowsCompression: deflateBits > 0, limits: shared.limits)
+        }
+        arrival?.session = nil
+        return session
+    }
+
+    func putBack(_ session: WebSocketSession) {
+        if session.state == .closed { state = .closed }
+        if session.isMidway, session.state != .closed {
+            arrivalToFill().session = session
+        } else {
+            dropArrivalIfDone()
+        }
     }
 
     /// Handles all frames in `bytes`; how many bytes are done with.
@@ -187,22 +227,24 @@ final class WebSocketConversation: ConversationOpening {
     ) -> Int {
         var span = unsafe bytes.mutableBytes
         var position = 0
-        while connection.isOpen {
+        var session = takeSession()
+        defer { putBack(session) }
+        while connection.isOpen, state != .closed {
+            // A message may have made the application close.
+            if state == .closing { _ = session.close() }
             switch session.received(&span, position: &position) {
             case .needMore: return position
             case .deliver(let part): deliver(part, span.bytes)
-            case .inflate(let part): inflate(part, span.bytes, connection)
+            case .inflate(let part): inflate(part, span.bytes, &session, connection)
             case .sendPong(let range):
                 application.heard(self)
                 frame(.pong, span.bytes.extracting(range.range), on: connection)
             case .pongReceived: application.heard(self)
-            case .close(let closing):
-                finish(closing, on: connection)
-                return bytes.count
+            case .close(let closing): finish(closing, on: connection)
             case .closed:
+                state = .closed
                 application.blocked(self)
                 connection.finish()
-                return bytes.count
             }
         }
         return bytes.count
@@ -218,34 +260,39 @@ final class WebSocketConversation: ConversationOpening {
         guard part.isLast else { return }
         let whole = arrival.message
         arrival.message = []
-        dropArrivalIfDone()
         whole.withRawSpan { application.received($0, isText: part.isText, from: self) }
     }
 
     private func inflate(
-        _ part: WebSocketMessagePart, _ bytes: RawSpan, _ connection: Connection
+        _ part: WebSocketMessagePart, _ bytes: RawSpan, _ session: inout WebSocketSession,
+        _ connection: Connection
     ) {
         guard let inflater = arrival?.inflater ?? shared.compression.takeInflater() else {
             return close(.tryAgainLater, "too many compressed messages at a time")
         }
         let payload = bytes.extracting(part.payload.range)
         let outcome = shared.compression.inflate(payload, isLast: part.isLast, with: inflater) {
-            inflated($0, endsMessage: $1, connection)
+            inflated($0, endsMessage: $1, &session, connection)
         }
         if case .invalid = outcome, case .close(let closing) = session.fail(.invalidCompression) {
             finish(closing, on: connection)
         }
         if part.isLast || !connection.isOpen {
             arrival?.inflater = nil
+            arrival?.compressed = []
             shared.compression.giveBack(inflater)
-            dropArrivalIfDone()
         } else {
-            arrivalToFill().inflater = inflater
+            let arrival = arrivalToFill()
+            arrival.inflater = inflater
+            unsafe payload.withUnsafeBytes { unsafe arrival.compressed.append(contentsOf: $0) }
         }
     }
 
     /// False when the message is not wanted any further.
-    private func inflated(_ bytes: RawSpan, endsMessage: Bool, _ connection: Connection) -> Bool {
+    private func inflated(
+        _ bytes: RawSpan, endsMessage: Bool, _ session: inout WebSocketSession,
+        _ connection: Connection
+    ) -> Bool {
         switch session.inflated(bytes, endsMessage: endsMessage) {
         case .deliver(let part):
             deliver(part, bytes)
@@ -258,7 +305,7 @@ final class WebSocketConversation: ConversationOpening {
     }
 
     private func finish(_ closing: WebSocketClosing, on connection: Connection) {
-        isClosing = true
+        state = .closed
         application.blocked(self)
         connection.send(reserving: 128) { closing.write(into: &$0) }
         connection.finish()
@@ -278,7 +325,7 @@ final class WebSocketConversation: ConversationOpening {
     func stopping(on connection: Connection) { close(.goingAway, "the server stops") }
 
     func ended(on connection: Connection) {
-        isClosing = true
+        state = .closed
         application.closed(self)
         if let inflater = arrival?.inflater { shared.compression.giveBack(inflater) }
         arrival = nil

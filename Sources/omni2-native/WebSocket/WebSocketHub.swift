@@ -3,8 +3,11 @@ import OmniIO
 
 /// The dashboards' hub: who is connected, what they ask for, and who has to go.
 ///
-/// Events travel through `Fanout`; this is everything around it: the protocol of the dashboards,
-/// snapshots, resumption, limits, and once per second a look at everybody.
+/// Events travel through `Fanout`; this is everything around it: snapshots, resumption, limits, and
+/// once per second a look at everybody. The protocol of the dashboards is in `WebSocketHub+Actions`.
+///
+/// There is one per ring. The main ring's gives the events their numbers; the hub of another ring
+/// gets them by `Shards` and has an `office` that asks the main ring what only that can tell.
 final class WebSocketHub: WebSocketApplication {
     struct Settings {
         var fanout = Fanout.Settings()
@@ -36,28 +39,46 @@ final class WebSocketHub: WebSocketApplication {
     private let io: any IO
     private let clock: WallClock
     private let log: Log
-    private let settings: Settings
+    let settings: Settings
+    /// Nil on the main ring.
+    let office: (any HubOffice)?
     /// Set once, at the end of `init`: it knows the hub as its `peers`.
     private var fan: Fanout?
     private var streaming: EventStreams?
     /// By row.
-    private var peers: ContiguousArray<WebSocketConversation?> = []
-    private var quota: ConnectionQuota
-    private var second: UInt32 = 1
+    private(set) var peers: ContiguousArray<WebSocketConversation?> = []
+    private(set) var seats: HubSeats
+    var wishes = SharedSubscriptions()
+    /// Far from 0, so that a connection of a predecessor may have been silent for long.
+    private(set) var second: UInt32 = 1 << 24
     private var json = JSONWriter()
-    private(set) var statistics = Statistics()
-    /// The `mcps` array of `initial_status`, for a principal who may see these servers.
-    var snapshot: (ServerAccess) -> JSONValue = { _ in [] }
+    var statistics = Statistics()
+    /// Every event, finished, for whoever passes it on to other rings.
+    var relay: (RawSpan, EventFacts) -> Void = { _, _ in }
+    /// The same for changes of permission.
+    var relayAccess: (Principal, EventAccess?, _ farewell: String?) -> Void = { _, _, _ in }
+    /// Takes what a client publishes to the other hosts.
+    var crossing: (ServiceEvent) -> Void = { _ in }
+    /// The `mcps` array of `initial_status`, for a principal who may see so much.
+    var snapshot: (EventAccess) -> JSONValue = { _ in [] }
 
-    init(io: any IO, clock: WallClock, settings: Settings, log: Log) throws(SystemError) {
+    init(
+        io: any IO, clock: WallClock, settings: Settings, events: EventLog? = nil, log: Log,
+        office: (any HubOffice)? = nil
+    ) throws(SystemError) {
         self.io = io
         self.clock = clock
         self.settings = settings
         self.log = log
-        quota = ConnectionQuota(
-            perIdentityMax: settings.perIdentityMax, perAddressMax: settings.perAddressMax)
-        let fanout = try Fanout(io: io, settings: settings.fanout, peers: self)
+        self.office = office
+        seats = HubSeats(
+            countMax: settings.fanout.subscribersMax,
+            quota: ConnectionQuota(
+                perIdentityMax: settings.perIdentityMax, perAddressMax: settings.perAddressMax))
+        let fanout = try Fanout(
+            io: io, settings: settings.fanout, events: events, peers: self)
         fan = fanout
+        peers.reserveCapacity(settings.fanout.subscribersMax)
         streaming = EventStreams(fanout, streamsMax: settings.streamsMax) { [unowned self] in
             initialStatus($0, isResync: $1)
         }
@@ -75,7 +96,8 @@ final class WebSocketHub: WebSocketApplication {
         return streaming
     }
 
-    var count: Int { fanout.rows.count }
+    /// Subscribers of all rings, those on their way included.
+    var count: Int { office == nil ? seats.count : fanout.rows.count }
     /// The sequence number of the newest event, 0 before the first.
     var lastSequence: UInt64 { fanout.events.next - 1 }
 
@@ -93,40 +115,6 @@ final class WebSocketHub: WebSocketApplication {
         log.info(
             "WebSocket broadcaster stopped",
             fields: ["connections": count, "published": fanout.statistics.published])
-    }
-
-    /// For people who wonder what a dashboard gets.
-    var report: JSONValue {
-        let (next, live) = (fanout.events.next, peers.compactMap { $0 })
-        let connections = live.map { peer -> JSONValue in
-            let row = fanout.rows[Int(peer.slot)]
-            return [
-                "conn_id": JSONValue(Int(peer.slot)), "user_id": .string(peer.principal.id),
-                "user_role": .string(peer.principal.role.rawValue),
-                "subscriptions": JSONValue(peer.subscriptions.count),
-                "subscription_ids": JSONValue(peer.subscriptions.ids),
-                "behind": .int(Int64(next - min(row.cursor, next))),
-            ]
-        }
-        let subscriptions = live.reduce(0) { $0 + $1.subscriptions.count }
-        return [
-            "active_connections": JSONValue(count), "connections": .array(connections),
-            "event_streams": JSONValue(streams.count),
-            "subscription_stats": [
-                "total_connections": JSONValue(count),
-                "total_subscriptions": JSONValue(subscriptions),
-                "avg_subs_per_conn": .double(
-                    count == 0 ? 0 : Double(subscriptions) / Double(count)),
-            ],
-            "published": .int(Int64(fanout.statistics.published)),
-            "deliveries": .int(Int64(fanout.statistics.deliveries)),
-            "sends": .int(Int64(fanout.statistics.flights)),
-            "cut_sends": .int(Int64(fanout.statistics.cuts)),
-            "resyncs": .int(Int64(statistics.resyncs)),
-            "resumed": .int(Int64(statistics.resumed)),
-            "stalled": .int(Int64(statistics.stalled)),
-            "refused": .int(Int64(statistics.refused)),
-        ]
     }
 
     // MARK: Publishing
@@ -151,12 +139,23 @@ final class WebSocketHub: WebSocketApplication {
     /// A finished event object, which carries the sequence number `lastSequence + 1`.
     @discardableResult
     func publish(_ payload: RawSpan, facts: EventFacts) -> UInt64? {
-        if let sequence = fanout.publish(payload, facts: facts) { return sequence }
+        if let sequence = fanout.publish(payload, facts: facts) {
+            relay(payload, facts)
+            return sequence
+        }
         statistics.tooLarge += 1
         log.warning(
             "event is too large, not published",
             fields: ["type": facts.type, "bytes": payload.byteCount])
         return nil
+    }
+
+    /// One checkpoint of a flow, for whoever watches its user.
+    func publish(_ checkpoint: Checkpoint, of flow: Flow) {
+        let bytes = FlowText.live(checkpoint, of: flow, sequence: lastSequence + 1)
+        let facts = EventFacts(
+            type: FlowTopic.name(of: flow.user), audience: .flow(user: Int64(flow.user)))
+        _ = bytes.withRawSpan { publish($0, facts: facts) }
     }
 
     enum Published {
@@ -166,84 +165,141 @@ final class WebSocketHub: WebSocketApplication {
     }
 
     /// An event from outside; the caller has checked who asks.
-    func publish(request: JSONValue) -> Published {
+    func publish(request: JSONValue, crossing: (ServiceEvent) -> Void) -> Published {
         guard let request = PublishRequest(request) else { return .invalid }
         guard request.event.members.count <= settings.publishedBytesMax,
             let sequence = publish(request.event)
         else { return .tooLarge(limit: settings.publishedBytesMax) }
+        crossing(request.event)
         return .event(sequence)
     }
 
     /// End of the turn.
-    func drain() {
-        fanout.drain()
+    func turnEnds() {
+        fanout.turnEnds()
+        if fanout.isHeld { return }
         streams.drain()
     }
 
     // MARK: Coming and going
 
-    enum Admission {
-        case welcome
-        /// 503.
-        case full
-        /// 429.
-        case tooManyOfYours(String)
+    /// Whether there is room for one more; counts those who are sent away.
+    func mayEnter(_ principal: Principal, address: String?) -> HubSeats.Verdict {
+        let verdict = seats.judge(principal.id, address)
+        if verdict != .welcome { statistics.refused += 1 }
+        return verdict
     }
 
-    func mayEnter(_ principal: Principal, address: String?) -> Admission {
-        guard count < settings.fanout.subscribersMax else {
-            statistics.refused += 1
-            return .full
-        }
-        switch quota.judge(principal.id, address) {
-        case .welcome: return .welcome
-        case .tooManyOfIdentity:
-            statistics.refused += 1
-            return .tooManyOfYours("identity")
-        case .tooManyOfAddress:
-            statistics.refused += 1
-            return .tooManyOfYours("address")
-        }
+    /// For a subscriber of another ring: `giveUpSeat` when it has gone.
+    func takeSeat(_ principal: Principal, address: String?) {
+        seats.enter(principal.id, address)
     }
+
+    func giveUpSeat(_ identity: String, _ address: String?) { seats.leave(identity, address) }
 
     func opened(_ peer: WebSocketConversation) {
-        guard let connection = peer.connection else { return }
-        let flags: SubscriberRows.Flags = peer.deflateBits == 15 ? .compressed : []
-        guard let id = fanout.join(peer.subscriptions.filterClass) else {
-            statistics.refused += 1
-            return peer.close(.tryAgainLater, "too many different subscriptions")
+        let beginning = peer.takeBeginning()
+        if let types = beginning?.types, !types.isEmpty {
+            _ = peer.subscriptions.add(wishes.share(types))
         }
-        guard
-            let slot = fanout.rows.claim(
-                descriptor: connection.descriptor, classID: id, cursor: fanout.events.next,
-                second: second, flags: flags)
-        else {
-            fanout.leave(id)
-            statistics.refused += 1
-            return peer.close(.tryAgainLater, "as many connections as allowed")
+        guard let slot = enter(peer) else { return }
+        // The upgrade's own answer leaves first.
+        fanout.block(slot, second: second)
+        if peer.membership.flowUser != nil {
+            // Watchers of a flow get flow events only. The upgrade's answer has left by itself.
+            peer.send(text: Self.watching)
+        } else if let lastSeen = beginning?.lastSeen {
+            resume(peer, lastSeen)
+        } else {
+            peer.send(
+                text: beginning?.status
+                    ?? initialStatus(peer.membership.access, isResync: false))
+        }
+    }
+
+    /// A seat and a row for the peer, which gets what comes from now on; nil is its end.
+    func enter(_ peer: WebSocketConversation) -> Int? {
+        if office == nil { seats.enter(peer.principal.id, peer.membership.address) }
+        guard let connection = peer.connection, let slot = claim(connection, peer) else {
+            return nil
         }
         peer.slot = Int32(slot)
         if slot == peers.count { peers.append(peer) } else { peers[slot] = peer }
-        quota.enter(peer.principal.id, peer.address)
         // A stalled reader falls behind in the log, not in the kernel's memory.
         Sockets.setSendBuffer(connection.descriptor, bytes: settings.sendBufferBytes)
-        // The upgrade's own answer leaves first.
-        fanout.block(slot, second: second)
-        if peer.lastSeen != .max {
-            resume(peer, peer.lastSeen)
-        } else {
-            peer.send(text: initialStatus(peer.subscriptions.access, isResync: false))
+        return slot
+    }
+
+    /// A row for the peer, or its end.
+    private func claim(_ connection: Connection, _ peer: WebSocketConversation) -> Int? {
+        let flags: SubscriberRows.Flags = peer.deflateBits == 15 ? .compressed : []
+        guard let id = fanout.join(filterClass(peer.subscriptions, peer)) else {
+            statistics.refused += 1
+            peer.close(.tryAgainLater, "too many different subscriptions")
+            return nil
         }
+        let slot = fanout.rows.claim(
+            descriptor: connection.descriptor, classID: id, cursor: fanout.events.next,
+            second: second, flags: flags)
+        if slot == nil {
+            fanout.leave(id)
+            statistics.refused += 1
+            peer.close(.tryAgainLater, "as many connections as allowed")
+        }
+        return slot
     }
 
     func closed(_ peer: WebSocketConversation) {
+        if let office {
+            office.left(peer.principal, peer.membership.address)
+        } else {
+            seats.leave(peer.principal.id, peer.membership.address)
+        }
         guard peer.slot >= 0 else { return }
         let slot = Int(peer.slot)
-        fanout.leave(Int(fanout.rows[slot].classID))
+        fanout.leave(fanout.rows[slot].classID)
         fanout.rows.release(slot)
         peers[slot] = nil
-        quota.leave(peer.principal.id, peer.address)
         peer.slot = -1
+    }
+
+    /// Who is here, on this ring: each credential once.
+    var principals: Set<Principal> {
+        var found = streams.principals
+        for case let peer? in peers { found.insert(peer.principal) }
+        return found
+    }
+
+    /// What somebody may see has changed: from now on events are judged by that. Nil when they may
+    /// not be here any more; they are told the farewell first.
+    func accessChanged(
+        _ principal: Principal, to access: EventAccess?, saying farewell: String? = nil
+    ) {
+        for slot in peers.indices {
+            guard let peer = peers[slot], peer.principal == principal else { continue }
+            guard let access else {
+                dismiss(peer, saying: farewell)
+                continue
+            }
+            peer.membership.access = access
+            guard let id = fanout.join(filterClass(peer.subscriptions, peer)) else {
+                // No class is free for the new filter, and the old one shows too much.
+                peer.close(.tryAgainLater, "too many different subscriptions")
+                continue
+            }
+            fanout.adopt(id, slot)
+        }
+        streams.accessChanged(principal, to: access)
+        relayAccess(principal, access, farewell)
+    }
+
+    private func dismiss(_ peer: WebSocketConversation, saying farewell: String?) {
+        guard let farewell else {
+            return peer.close(.policyViolation, "the permission has ended")
+        }
+        let message: JSONValue = ["type": "blocked", "message": .string(farewell)]
+        peer.send(text: message.bytes)
+        peer.close(.policyViolation, "blocked")
     }
 
     func isAloft(_ peer: WebSocketConversation) -> Bool {
@@ -262,71 +318,17 @@ final class WebSocketHub: WebSocketApplication {
         if peer.slot >= 0 { fanout.rows[Int(peer.slot)].lastHeard = second }
     }
 
-    // MARK: What clients ask for
+    // MARK: Where a subscriber goes on
 
-    func received(_ message: RawSpan, isText: Bool, from peer: WebSocketConversation) {
-        guard peer.slot >= 0 else { return }
-        heard(peer)
-        guard isText else { return }
-        switch HubAction(message) {
-        case .ping: Self.pong.withRawSpan { peer.send(text: $0) }
-        case .metadata: peer.send(text: Self.metadata)
-        case .subscribe(let types, let filters): subscribe(peer, types, filters)
-        case .unsubscribe(let id): unsubscribe(peer, id)
-        case .resume(let since): resume(peer, since)
-        case .publish(let request): publish(request, peer)
-        case .unknown: break
-        }
+    private func filterClass(
+        _ subscriptions: HubSubscriptions, _ peer: WebSocketConversation
+    ) -> FilterClass {
+        subscriptions.filterClass(peer.membership.access, flowUser: peer.membership.flowUser)
     }
 
-    private func subscribe(_ peer: WebSocketConversation, _ types: [String], _ filters: JSONValue) {
-        var subscriptions = peer.subscriptions
-        guard subscriptions.count < settings.subscriptionsMax else {
-            return refuse(peer, "at most \(settings.subscriptionsMax) subscriptions per connection")
-        }
-        let id = subscriptions.add(types, filters)
-        guard adopt(subscriptions, peer) else { return }
-        peer.send(
-            text: JSONValue.object(
-                JSONObject([
-                    ("type", "subscribed"), ("subscription_id", .string(id)),
-                    ("event_types", JSONValue(types)), ("filters", filters),
-                ])
-            ).bytes)
-    }
-
-    private func unsubscribe(_ peer: WebSocketConversation, _ id: String) {
-        var subscriptions = peer.subscriptions
-        subscriptions.remove(id)
-        guard adopt(subscriptions, peer) else { return }
-        let reply: JSONValue = ["type": "unsubscribed", "subscription_id": .string(id)]
-        peer.send(text: reply.bytes)
-    }
-
-    private func publish(_ request: JSONValue, _ peer: WebSocketConversation) {
-        guard peer.principal.isAdministrator else {
-            return refuse(peer, "publishing needs the role super_admin")
-        }
-        switch publish(request: request) {
-        case .event(let sequence):
-            var reply: JSONValue = ["type": "published", "seq": .int(Int64(sequence))]
-            if let id = request["id"] { reply["id"] = id }
-            peer.send(text: reply.bytes)
-        case .invalid: refuse(peer, PublishRequest.rule)
-        case .tooLarge(let limit): refuse(peer, "an event has at most \(limit) bytes")
-        }
-    }
-
-    private func refuse(_ peer: WebSocketConversation, _ why: String) {
-        statistics.refused += 1
-        let reply: JSONValue = ["type": "error", "error": .string(why)]
-        peer.send(text: reply.bytes)
-    }
-
-    /// Moves the peer to the class of its subscriptions; false, and said so, when there is no room.
-    private func adopt(_ subscriptions: HubSubscriptions, _ peer: WebSocketConversation) -> Bool {
-        guard let id = fanout.join(subscriptions.filterClass) else {
-            refuse(peer, "too many different subscriptions on this server")
+    /// Moves the peer to the class of its subscriptions; false when there is no room for another.
+    func adopt(_ subscriptions: HubSubscriptions, _ peer: WebSocketConversation) -> Bool {
+        guard let id = fanout.join(filterClass(subscriptions, peer)) else {
             return false
         }
         fanout.adopt(id, Int(peer.slot))
@@ -335,22 +337,54 @@ final class WebSocketHub: WebSocketApplication {
     }
 
     /// The peer names the last event it saw: it gets what it missed, or a snapshot.
-    private func resume(_ peer: WebSocketConversation, _ since: UInt64) {
-        guard fanout.rewind(Int(peer.slot), after: since) else {
-            statistics.resyncs += 1
-            return resync(peer)
-        }
+    func resume(_ peer: WebSocketConversation, _ since: UInt64) {
+        guard fanout.rewind(Int(peer.slot), after: since) else { return resync(peer) }
         statistics.resumed += 1
         let reply: JSONValue = ["type": "resumed", "since": .int(Int64(since))]
         peer.send(text: reply.bytes)
     }
 
-    private func resync(_ peer: WebSocketConversation) {
-        fanout.skip(Int(peer.slot))
-        peer.send(text: initialStatus(peer.subscriptions.access, isResync: true))
+    func resync(_ peer: WebSocketConversation) {
+        let slot = Int(peer.slot)
+        statistics.resyncs += 1
+        guard let office else {
+            fanout.skip(slot)
+            return peer.send(text: initialStatus(peer.membership.access, isResync: true))
+        }
+        // Nothing reaches the peer until the snapshot is here, nor is it asked for twice.
+        guard !fanout.rows[slot].flags.contains(.held) else { return }
+        fanout.hold(slot)
+        office.wantsStatus(id(of: slot), peer.membership.access)
     }
 
-    private func initialStatus(_ access: ServerAccess, isResync: Bool) -> [UInt8] {
+    /// A snapshot as of the newest event of this ring, for a peer that was held.
+    func statusArrived(_ id: HubPeerID, _ access: EventAccess, _ status: [UInt8]) {
+        guard let peer = peer(id) else { return }
+        // What it may see has changed meanwhile.
+        guard access == peer.membership.access else {
+            office?.wantsStatus(id, peer.membership.access)
+            return
+        }
+        fanout.release(Int(id.slot))
+        fanout.skip(Int(id.slot))
+        peer.send(text: status)
+    }
+
+    func tell(_ id: HubPeerID, _ text: [UInt8]) { peer(id)?.send(text: text) }
+
+    func id(of slot: Int) -> HubPeerID {
+        HubPeerID(slot: UInt32(slot), generation: fanout.rows[slot].generation)
+    }
+
+    /// Nil when it has gone meanwhile.
+    private func peer(_ id: HubPeerID) -> WebSocketConversation? {
+        let slot = Int(id.slot)
+        guard slot < peers.count, fanout.rows[slot].generation == id.generation else { return nil }
+        return peers[slot]
+    }
+
+    /// The snapshot that a subscriber begins with, or goes on from.
+    func initialStatus(_ access: EventAccess, isResync: Bool) -> [UInt8] {
         var status: JSONValue = [
             "type": "initial_status", "timestamp": .string(clock.now.eventText),
             "seq": .int(Int64(lastSequence)),
@@ -360,10 +394,7 @@ final class WebSocketHub: WebSocketApplication {
         return status.bytes
     }
 
-    private static let pong = Array("pong".utf8)
-    private static let metadata: [UInt8] = {
-        Array(#"{"type":"metadata","data":"#.utf8) + EventCatalogue().metadata() + [0x7D]
-    }()
+    private static let watching = Array(#"{"type":"watching"}"#.utf8)
 
     // MARK: The clock
 
@@ -383,13 +414,13 @@ final class WebSocketHub: WebSocketApplication {
     private func ticked() {
         second += 1
         let interval = UInt32(max(1, settings.pingInterval.components.seconds))
-        if second % interval == 0, count > 0 { publish(.ping) }
+        if office == nil, second % interval == 0, count > 0 { publish(.ping) }
         let stale = max(1, UInt32(clamping: settings.staleTime.components.seconds))
         let stall = max(1, UInt32(clamping: settings.stallTime.components.seconds))
         for slot in peers.indices {
             let row = fanout.rows[slot]
             guard let peer = peers[slot], !peer.isClosing else { continue }
-            if row.stalledSince != 0, second - row.stalledSince >= stall {
+            if row.stalledTime(at: second) >= stall {
                 statistics.stalled += 1
                 peer.giveUp(.tryAgainLater, "does not read")
             } else if second - row.lastHeard >= stale {
@@ -405,14 +436,19 @@ final class WebSocketHub: WebSocketApplication {
 extension WebSocketHub: FanoutPeers {
     func lagged(_ slot: Int, missed: UInt64) {
         guard let peer = peers[slot] else { return }
-        statistics.resyncs += 1
-        log.notice(
-            "subscriber fell behind the event log", id: .subscriberLagged,
-            fields: ["peer": peer.connection?.peerAddress?.host, "missed": missed])
+        let host = peer.connection?.peerAddress?.host
+        if let office { office.lagged(host, missed: missed) } else { noteLag(host, missed) }
         guard settings.resyncsLagging else {
+            statistics.resyncs += 1
             return peer.close(.tryAgainLater, "fell behind the event log")
         }
         resync(peer)
+    }
+
+    func noteLag(_ host: String?, _ missed: UInt64) {
+        log.notice(
+            "subscriber fell behind the event log", id: .subscriberLagged,
+            fields: ["peer": host, "missed": missed])
     }
 
     func cut(_ slot: Int, rest: UnsafeRawBufferPointer) {

@@ -1,6 +1,8 @@
 /// Every command there is. Help, parser and manual page follow this table.
 enum CommandTable {
-    static let commands: [Command] = [status] + servers + tools + cache + circuits + [check]
+    static let commands: [Command] =
+        [status] + servers + tools + cache + circuits + PeopleTable.commands
+        + [check, completion, stdio]
 
     private static let name = Argument(name: "NAME")
 
@@ -19,19 +21,28 @@ enum CommandTable {
         Command(
             words: ["mcp", "add"], arguments: [name], options: addOptions, rest: "ARGS",
             summary: "register a server, by --url or by --command",
-            detail: "One of --url and --command is needed. What follows -- goes to the command, "
-                + "which the daemon starts and speaks to over its standard input and output.",
+            detail: "One of --url and --command is needed. What follows -- goes to the command. "
+                + "On a host with systemd the command becomes the unit omni2-mcp@NAME, in a sandbox, a "
+                + "cgroup and a journal of its own; that needs root. Elsewhere the daemon starts it. "
+                + "Either way they speak over its standard input and output.",
             body: .remote(ServerAddition.run)),
         Command(
             words: ["mcp", "import"], arguments: [Argument(name: "FILE")],
+            options: [
+                Option(
+                    name: "network",
+                    help: "let the units of servers with a command reach the network")
+            ],
             summary: "register the servers of an mcpServers file",
             detail: "FILE is the JSON that MCP clients use. A server whose name is registered "
                 + "already takes over what its entry says; servers that FILE does not name stay "
                 + "as they are. A file that is not understood changes nothing; of entries that the "
-                + "daemon refuses it is said why, and the others are registered.",
+                + "daemon refuses it is said why, and the others are registered. Servers with a "
+                + "command become units as with mcp add.",
             body: .remote(ServerImport.run)),
         Command(
-            words: ["mcp", "remove"], arguments: [name], summary: "forget a server",
+            words: ["mcp", "remove"], arguments: [name],
+            summary: "forget a server, and its unit with it",
             body: .remote(ServerOrders.remove)),
         Command(
             words: ["mcp", "enable"], arguments: [name],
@@ -57,6 +68,17 @@ enum CommandTable {
             name: "bearer-file", value: "FILE",
             help: "send the token in FILE as Authorization: Bearer; with --url"),
         Option(name: "command", value: "CMD", help: "a program that speaks MCP over stdio"),
+        Option(name: "network", help: "let the unit of --command reach the network"),
+        Option(
+            name: "environment-file", value: "FILE",
+            help: "NAME=VALUE lines that only root need be able to read, for the unit of --command"),
+        Option(
+            name: "memory-max", value: "SIZE",
+            help: "when the unit of --command is ended, such as 256M; 512M unless told"),
+        Option(
+            name: "cpu-quota", value: "PERCENT",
+            help:
+                "how much of one core the unit of --command may use, such as 50%; 200% unless told"),
         Option(
             name: "cache-policy", value: "POLICY", choices: ["off", "listed", "read_only"],
             help: "which tools' results may be kept"),
@@ -115,4 +137,18 @@ enum CommandTable {
         detail: "Runs omni2-native --check, on FILE instead of /etc/omni2/omni2.conf if given, and "
             + "ends with its exit status. The daemon need not run.",
         body: .local(ConfigurationCheck.run))
+
+    private static let completion = Command(
+        words: ["completion"], arguments: [Argument(name: "SHELL")],
+        summary: "print a script that completes commands and options: bash or zsh",
+        detail: "The package installs both. Elsewhere: source <(omni2ctl completion bash).",
+        body: .local(ShellCompletion.run))
+
+    private static let stdio = Command(
+        words: ["stdio"], rest: "CMD",
+        summary: "run a command on one connection of a passed socket",
+        detail:
+            "What the units omni2-mcp@NAME run: the first peer of the socket that systemd passed "
+            + "becomes standard input and output of the command.",
+        body: .local(StandardStreams.run))
 }

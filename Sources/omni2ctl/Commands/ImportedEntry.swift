@@ -14,8 +14,13 @@ struct ImportedEntry {
         guard entry["url"] != nil || entry["command"] != nil else {
             throw Problem(message: "needs url or command")
         }
+        if let asked = Self.placeholder(in: entry) {
+            throw Problem(
+                message: "has \(asked), which only an editor can fill in; write the value")
+        }
         body = ["name": .string(name)]
-        for member in ["url", "command", "args", "env", "cwd", "description", "omni2"] {
+        for member in ["url", "command", "args", "env", "cwd", "description", "omni2", "meta_data"]
+        {
             if let value = entry[member] { body[member] = value }
         }
         if let word = entry["type"]?.string ?? entry["transport"]?.string {
@@ -28,6 +33,21 @@ struct ImportedEntry {
         }
         if entry["disabled"]?.bool == true { body["status"] = "inactive" }
         try addCredential(entry)
+    }
+
+    /// `${input:…}` and its like: questions an editor asks its user.
+    private static func placeholder(in value: JSONValue) -> String? {
+        switch value {
+        case .string(let text):
+            guard let start = text.indices.first(where: { text[$0...].hasPrefix("${") }),
+                let end = text[start...].firstIndex(of: "}")
+            else { return nil }
+            return String(text[start...end])
+        case .array(let elements): return elements.lazy.compactMap { placeholder(in: $0) }.first
+        case .object(let object):
+            return object.members.lazy.compactMap { placeholder(in: $0.value) }.first
+        default: return nil
+        }
     }
 
     /// The words of the clients for the registry's.

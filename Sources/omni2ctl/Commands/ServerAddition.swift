@@ -1,13 +1,87 @@
 import OmniCore
+import OmniIO
 
 /// `mcp add`: the body of a registration out of the options.
 enum ServerAddition {
     @Sendable
     static func run(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
         let name = invocation[argument: "NAME"]
-        let json = try await client.post("/api/v1/mcp/servers", try body(invocation))
-        return Reply(
-            json, "\(name) is registered; omni2ctl mcp check \(name) tells whether it answers.")
+        let body = try body(invocation)
+        guard invocation.option("command") != nil, ServerUnit.areUsed(client.door) else {
+            try refuseUnitOptions(invocation)
+            let json = try await client.post("/api/v1/mcp/servers", body)
+            return Reply(
+                json, "\(name) is registered; omni2ctl mcp check \(name) tells whether it answers.")
+        }
+        let (json, done) = try await addUnit(invocation, body, client)
+        return Reply(json) { _ in
+            done.map { $0 + "\n" }.joined()
+                + "Its log: journalctl -u 'omni2-mcp@\(name)*'. "
+                + "omni2ctl mcp check \(name) tells whether it answers.\n"
+        }
+    }
+
+    /// The unit first: the daemon connects as soon as it knows of the server.
+    private static func addUnit(
+        _ invocation: Invocation, _ body: JSONValue, _ client: Client
+    ) async throws(Failure) -> (JSONValue, [String]) {
+        let unit = try ServerUnit(invocation[argument: "NAME"])
+        try ServerUnit.requireRoot("mcp add --command")
+        let file = try unitFile(invocation, client.environment)
+        if try await RegisteredServer.all(client).contains(where: { $0.name == unit.name }) {
+            throw .failed(
+                "there is a server named \(unit.name); remove it first, or choose another name")
+        }
+        let done = try unit.install(file, client.environment)
+        do throws(Failure) {
+            let json = try await client.post("/api/v1/mcp/servers", body)
+            return (json, done + ["registered \(unit.name) with the daemon"])
+        } catch {
+            // A unit that nobody connects to would only puzzle.
+            _ = try unit.remove(client.environment)
+            throw error
+        }
+    }
+
+    private static func unitFile(
+        _ invocation: Invocation, _ environment: Environment
+    ) throws(Failure) -> UnitFile {
+        var file = UnitFile(
+            program: try UnitFile.find(invocation.option("command") ?? "", environment),
+            arguments: invocation.rest)
+        file.hasNetwork = invocation.option("network") != nil
+        file.environmentFile = invocation.option("environment-file")
+        if let path = file.environmentFile, !path.hasPrefix("/") || !Files.exists(path) {
+            throw .usage("--environment-file is the whole path of a file, not \(path)")
+        }
+        file.memoryMax = invocation.option("memory-max")
+        file.cpuQuota = invocation.option("cpu-quota")
+        try check(file)
+        return file
+    }
+
+    /// systemd would only warn of them in the journal, and go on without the limit.
+    private static func check(_ file: UnitFile) throws(Failure) {
+        if let size = file.memoryMax {
+            let digits = "KMGT".contains(size.last ?? " ") ? size.dropLast() : size[...]
+            guard let count = UInt64(digits), count > 0 else {
+                throw .usage("--memory-max is a size such as 256M, not \(size)")
+            }
+        }
+        if let quota = file.cpuQuota {
+            guard quota.hasSuffix("%"), let count = UInt32(quota.dropLast()), count > 0 else {
+                throw .usage("--cpu-quota is a share of one core such as 50%, not \(quota)")
+            }
+        }
+    }
+
+    private static func refuseUnitOptions(_ invocation: Invocation) throws(Failure) {
+        for name in ["network", "environment-file", "memory-max", "cpu-quota"]
+        where invocation.option(name) != nil {
+            throw .usage(
+                "--\(name) is for a --command that becomes a unit, on the host of a daemon that the "
+                    + "package installed")
+        }
     }
 
     private static func body(_ invocation: Invocation) throws(Failure) -> JSONValue {

@@ -1,18 +1,25 @@
 import OmniCore
 import OmniIO
 
-/// `mcp import`: the `mcpServers` file of MCP clients, one registration after the other.
+/// `mcp import`: the `mcpServers` file of MCP clients, or VS Code's form of it, one registration after
+/// the other.
 enum ServerImport {
     private static let bytesMax = 8 << 20
 
     @Sendable
     static func run(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
         let entries = try read(invocation[argument: "FILE"])
+        let units = try units(entries, invocation, client)
         let known = try await RegisteredServer.all(client)
         var done: [(name: String, what: String)] = []
         var refused: [(name: String, reason: String)] = []
-        for (name, body) in entries {
+        for (name, var body) in entries {
             let server = known.first { $0.name == name }
+            if let (unit, file) = units[name] {
+                _ = try unit.install(file, client.environment)
+                // They are the unit's business, and often secrets.
+                for member in ["env", "cwd"] { body[member] = nil }
+            }
             let answer =
                 if let server {
                     try await client.ask("PUT", server.path, body)
@@ -26,6 +33,27 @@ enum ServerImport {
             }
         }
         return reply(done, refused)
+    }
+
+    /// Those of the entries that become units of this host; what cannot become one is said before
+    /// anything is changed.
+    private static func units(
+        _ entries: [(name: String, body: JSONValue)], _ invocation: Invocation, _ client: Client
+    ) throws(Failure) -> [String: (ServerUnit, UnitFile)] {
+        guard ServerUnit.areUsed(client.door) else { return [:] }
+        var units: [String: (ServerUnit, UnitFile)] = [:]
+        for (name, body) in entries {
+            guard let command = body["command"]?.string else { continue }
+            try ServerUnit.requireRoot("mcp import of a server with a command")
+            var file = UnitFile(program: try UnitFile.find(command, client.environment))
+            file.arguments = body["args"]?.strings ?? []
+            file.hasNetwork = invocation.option("network") != nil
+            for (variable, value) in body["env"]?.object?.members ?? [] {
+                file.environment[variable] = value.string ?? value.text
+            }
+            units[name] = (try ServerUnit(name), file)
+        }
+        return units
     }
 
     private static func reply(
@@ -66,12 +94,15 @@ enum ServerImport {
         }
         let value: JSONValue
         do throws(JSONError) {
-            value = try JSONValue(parsing: bytes)
+            value = try JSONValue(parsing: JSONWithComments.plain(bytes))
         } catch {
             throw .failed("\(path) is not JSON: \(error)")
         }
-        guard let servers = value["mcpServers"]?.object else {
-            throw .failed("\(path) needs an object mcpServers with one member per server")
+        // Claude Desktop and Cursor; VS Code's mcp.json; VS Code's settings.json.
+        let found = value["mcpServers"] ?? value["servers"] ?? value["mcp"]?["servers"]
+        guard let servers = found?.object else {
+            throw .failed(
+                "\(path) needs an object mcpServers (or servers) with one member per server")
         }
         var entries: [(name: String, body: JSONValue)] = []
         var problems: [String] = []
@@ -79,7 +110,7 @@ enum ServerImport {
             do throws(ImportedEntry.Problem) {
                 entries.append((name, try ImportedEntry(name, entry).body))
             } catch {
-                problems.append("\(path): mcpServers.\(name): \(error.message)")
+                problems.append("\(path): \(name): \(error.message)")
             }
         }
         guard problems.isEmpty else { throw .failed(problems.joined(separator: "\n")) }

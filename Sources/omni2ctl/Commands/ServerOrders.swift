@@ -5,7 +5,17 @@ enum ServerOrders {
     @Sendable
     static func remove(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
         let server = try await RegisteredServer.named(invocation[argument: "NAME"], client)
-        return Reply(try await client.delete(server.path), "\(server.name) is removed.")
+        guard ServerUnit.areUsed(client.door), let unit = try? ServerUnit(server.name), unit.isThere
+        else {
+            return Reply(try await client.delete(server.path), "\(server.name) is removed.")
+        }
+        try ServerUnit.requireRoot("mcp remove")
+        // The daemon first: it ends its session, and would connect again otherwise.
+        let json = try await client.delete(server.path)
+        let done = try unit.remove(client.environment)
+        return Reply(json) { _ in
+            (["\(server.name) is removed"] + done).map { $0 + "\n" }.joined()
+        }
     }
 
     /// Also forgets the failures of one that the daemon disabled, so that it has all its chances.

@@ -22,14 +22,17 @@ final class Client {
 
     private let http: HTTPClient
     private let io: any IO
-    private let door: Door
+    let door: Door
+    /// The command's own, for programs that it runs.
+    let environment: Environment
 
-    init(io: any IO, door: Door) throws(SystemError) {
+    init(io: any IO, door: Door, environment: Environment) throws(SystemError) {
         var settings = HTTPClient.Settings()
         settings.userAgent = "omni2ctl/\(Main.version)"
         http = try HTTPClient(io: io, settings: settings)
         self.io = io
         self.door = door
+        self.environment = environment
     }
 
     func close() { http.close() }

@@ -10,21 +10,27 @@ actor Operator: RingActor {
 
     private let invocation: Invocation
     private let door: Door
+    private let environment: Environment
     private let handler = NoCompletions()
     private var io: RingIO?
     private var outcome: Result<Reply, Failure>?
 
-    private init(_ invocation: Invocation, _ door: Door) throws(SystemError) {
+    private init(
+        _ invocation: Invocation, _ door: Door, _ environment: Environment
+    ) throws(SystemError) {
         executor = try LoopExecutor()
         self.invocation = invocation
         self.door = door
+        self.environment = environment
     }
 
     /// Runs a command to its end. The calling thread is the ring thread.
-    static func run(_ invocation: Invocation, at door: Door) throws(Failure) -> Reply {
+    static func run(
+        _ invocation: Invocation, at door: Door, _ environment: Environment
+    ) throws(Failure) -> Reply {
         let outcome: Result<Reply, Failure>?
         do throws(SystemError) {
-            let actor = try Operator(invocation, door)
+            let actor = try Operator(invocation, door, environment)
             actor.executor.adoptCurrentThread()
             try actor.assumeIsolated { actor in actor.open() }.get()
             try EventLoop.run(actor)
@@ -54,7 +60,7 @@ actor Operator: RingActor {
         do throws(SystemError) {
             let io = try RingIO(settings: settings, executor: executor, owner: self)
             self.io = io
-            let client = try Client(io: io, door: door)
+            let client = try Client(io: io, door: door, environment: environment)
             io.spawn { await self.perform(client) }
             return .success(())
         } catch {

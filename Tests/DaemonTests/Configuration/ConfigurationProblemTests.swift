@@ -21,7 +21,8 @@ struct ConfigurationProblemTests {
         (
             "[Zoo]",
             "1: [Zoo]: unknown section; known are [Main] [HTTP] [Database] [Access] [Cache] "
-                + "[Coordinator] [CircuitBreaker] [WebSocket] [MCP] [Redis] [Telemetry] [Chat] [Log]"
+                + "[Coordinator] [CircuitBreaker] [WebSocket] [MCP] [Redis] [Telemetry] [Chat] "
+                + "[FlowTracker] [Log]"
         ),
         (
             "[Cache]\nIntervalSec=5",

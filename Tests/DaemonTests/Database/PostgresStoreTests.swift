@@ -55,7 +55,7 @@ struct PostgresStoreTests {
                 try await store.delete(id: id)
                 var heard: [String] = []
                 while heard.count < 2 {
-                    let payloads = try await listener.notifications(until: until)
+                    let payloads = try await listener.notifications(until: until).map(\.payload)
                     if payloads.isEmpty { break }
                     heard += payloads
                 }

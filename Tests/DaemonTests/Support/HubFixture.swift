@@ -11,7 +11,8 @@ final class HubFixture {
     /// Beyond what a process can have open: a system call on one of them does nothing.
     private static let firstDescriptor: Int32 = 0x4000_0000
     private var peersMade: Int32 = 0
-    private var lastSeen: UInt64 = .max
+    private var lastSeen: UInt64?
+    private var identity = "test"
     private(set) var conversations: [WebSocketConversation] = []
 
     init(
@@ -30,15 +31,17 @@ final class HubFixture {
         door = Door(io: io, limits: Door.Limits(connectionsMax: 20_000), log: log)
         self.io = io
         self.hub = hub
-        let shared = WebSocketConversation.Shared(limits: WebSocketLimits())
+        let shared = WebSocketShared(limits: WebSocketLimits())
         door.welcome = { [unowned self] _ in
             let conversation = WebSocketConversation(
-                hub, principal: Principal(id: "test", name: "test", role: role),
-                shared: shared, deflate: deflate, lastSeen: lastSeen)
+                WebSocketNewcomer(
+                    principal: Principal(id: identity, name: "test", role: role),
+                    deflateBits: deflate?.serverWindowBits ?? 0, lastSeen: lastSeen),
+                to: hub, shared: shared)
             conversations.append(conversation)
             return conversation
         }
-        door.turnEnd = { [unowned hub] in hub.drain() }
+        door.turnEnd = { [unowned hub] in hub.turnEnds() }
         door.otherTimer = { [unowned hub] in hub.fired($0) }
         door.otherCompletion = { [unowned fanout = hub.fanout] in fanout.flown($0) }
         door.listen(
@@ -50,12 +53,28 @@ final class HubFixture {
 
     /// Connects a peer; its descriptor.
     @discardableResult
-    func connect(lastSeen: UInt64 = .max) -> Int32 {
+    func connect(lastSeen: UInt64? = nil, as identity: String = "test") -> Int32 {
         self.lastSeen = lastSeen
+        self.identity = identity
+        let (descriptor, arrival) = arrive()
+        door.completed(arrival)
+        return descriptor
+    }
+
+    /// A peer that stands before the door, and the completion that lets it in.
+    func arrive() -> (descriptor: Int32, Completion) {
         let descriptor = Self.firstDescriptor + peersMade
         peersMade += 1
-        door.completed(io.connect(descriptor, listener: HotKind.accept.token(0, 0)))
-        return descriptor
+        return (descriptor, io.connect(descriptor, listener: HotKind.accept.token(0, 0)))
+    }
+
+    /// A peer sends a text message, whole and masked.
+    func say(_ text: String, from descriptor: Int32) {
+        var writer = ByteWriter(capacity: text.utf8.count + 14)
+        Array(text.utf8).withRawSpan {
+            WebSocketWriter.frame(.text, $0, mask: ByteMask(1, 2, 3, 4), into: &writer)
+        }
+        io.peers[descriptor]?.arriving += writer.array()
     }
 
     func turn(_ count: Int = 1, after step: Duration = .microseconds(100)) {

@@ -17,6 +17,20 @@ final class SimulatedIO: IO {
         var reordering = 0
     }
 
+    /// What a kernel never does: it makes a hub that works look like one that is broken.
+    enum Fault: CaseIterable {
+        /// Of a send that is cut the rest is forgotten.
+        case losesRests
+        /// A window of the log is counted as sent and is not.
+        case skipsWindows
+        /// A window of the log is sent twice.
+        case repeatsWindows
+        /// A window of the log comes behind the one after it.
+        case swapsWindows
+        /// A snapshot after a gap is not marked.
+        case hidesResyncs
+    }
+
     struct Peer {
         var received: [UInt8] = []
         var arriving: [UInt8] = []
@@ -25,6 +39,8 @@ final class SimulatedIO: IO {
         var hasHungUp = false
         /// Takes nothing for now.
         var isStalled = false
+        /// A window that a fault keeps back.
+        var late: [UInt8] = []
     }
 
     @safe
@@ -43,6 +59,9 @@ final class SimulatedIO: IO {
     var keepsBytes = true
     var peers: [Int32: Peer] = [:]
     private(set) var sendCount = 0
+    var fault: Fault?
+    private(set) var faults = 0
+    private(set) var reorderings = 0
     private var timers: TimerWheel
     private var fired: [UInt64] = []
     private var sends: [Send] = []
@@ -118,8 +137,49 @@ final class SimulatedIO: IO {
         }
         var count = unsafe send.bytes.count
         if happens(moods.partialSend), count > 1 { count = pick(1..<count) }
-        unsafe peers[send.descriptor]?.received.append(contentsOf: send.bytes[..<count])
+        var taken = unsafe Array(send.bytes[..<count])
+        if fault != nil { count = corrupt(&taken, send, count) }
+        peers[send.descriptor]?.received += taken
         complete(send, Int32(count))
+    }
+
+    /// What the peer reads instead; the answer is what the hub is told.
+    private func corrupt(_ taken: inout [UInt8], _ send: Send, _ count: Int) -> Int {
+        let whole = unsafe send.bytes.count
+        switch fault {
+        case .losesRests where count < whole && happens(64):
+            faults += 1
+            return whole
+        case .skipsWindows where send.isNow && count == whole && happens(8):
+            faults += 1
+            taken = []
+        case .repeatsWindows where send.isNow && count == whole && happens(8):
+            faults += 1
+            taken += taken
+        case .swapsWindows where send.isNow && count == whole:
+            let late = peers[send.descriptor]?.late ?? []
+            if late.isEmpty, happens(8) {
+                faults += 1
+                peers[send.descriptor]?.late = taken
+                taken = []
+            } else {
+                peers[send.descriptor]?.late = []
+                taken += late
+            }
+        case .hidesResyncs where !send.isNow: hideResync(&taken)
+        default: break
+        }
+        return count
+    }
+
+    private func hideResync(_ taken: inout [UInt8]) {
+        let mark = Array(#""resync""#.utf8)
+        guard taken.count >= mark.count else { return }
+        for start in 0...(taken.count - mark.count)
+        where taken[start..<(start + mark.count)].elementsEqual(mark) {
+            taken[start + 1] = UInt8(ascii: "x")
+            faults += 1
+        }
     }
 
     private func complete(_ send: Send, _ result: Int32) {
@@ -147,6 +207,7 @@ final class SimulatedIO: IO {
         guard moods.reordering > 0, completions.count > 1 else { return }
         for index in 1..<completions.count where happens(moods.reordering) {
             completions.swapAt(index - 1, index)
+            reorderings += 1
         }
     }
 
@@ -216,6 +277,9 @@ final class SimulatedIO: IO {
     }
 
     func cancel(_ timer: TimerWheel.Timer) { timers.cancel(timer) }
+
+    var address: RingAddress { RingAddress() }
+    func ring(_ other: RingAddress) { preconditionFailure("there is one ring") }
 
     // MARK: Awaited operations: nothing under test waits.
 

@@ -250,7 +250,7 @@ struct HTTPUpstreamTests {
                     $0["message"]?["params"]?["name"] == "reset"
                 }.count == 1)
             let unknown = await upstreamError {
-                _ = try await upstream.request("no/such", paramsJSON: nil, until: fixture.soon)
+                _ = try await upstream.request(.listTasks, paramsJSON: nil, until: fixture.soon)
             }
             guard case .rpc(-32601, "Method not found", _)? = unknown else {
                 Issue.record("\(String(describing: unknown))")

@@ -89,7 +89,7 @@ struct RealUpstreamTests {
             let bad = try await upstream.call("add", #"{"a":"x"}"#, until: fixture.soon)
             #expect(bad["isError"] == true)
             let read = try await upstream.request(
-                "resources/read", paramsJSON: Array(#"{"uri":"data://7/square"}"#.utf8),
+                .readResource, paramsJSON: Array(#"{"uri":"data://7/square"}"#.utf8),
                 until: fixture.soon)
             #expect(try JSONValue(parsing: read)["contents"]?[0]?["text"] == "49")
             let check = try await upstream.check(until: fixture.soon)

@@ -145,10 +145,33 @@ extension Upstream {
         _ tool: String, _ arguments: String = "{}", meta: String? = nil, until: MonotonicTime,
         progress: (([UInt8]) -> Void)? = nil, cancellation: UpstreamCancellation? = nil
     ) async throws -> JSONValue {
-        let result = try await callTool(
-            tool, argumentsJSON: Array(arguments.utf8), meta: meta.map { Array($0.utf8) },
-            until: until, progress: progress, cancellation: cancellation)
-        return try JSONValue(parsing: result)
+        var params = JSONWriter()
+        params.object { json in
+            json.member("name", tool)
+            json.member("arguments", raw: Array(arguments.utf8))
+            if let meta { json.member("_meta", raw: Array(meta.utf8)) }
+        }
+        var request = UpstreamRequest(.callTool, params: params.take())
+        let known = catalogue.tools.first { $0.name == tool }
+        request.isRepeatable = known?.annotations.saidReadOnly == true
+        request.wantsProgress = progress != nil
+        request.listener = progress.map { ProgressListener($0) }
+        request.cancellation = cancellation
+        return try JSONValue(parsing: try await send(request, until: until))
+    }
+}
+
+/// Hears of progress and can answer nothing.
+final class ProgressListener: UpstreamCallListener {
+    let asker = "test"
+    private let heard: ([UInt8]) -> Void
+
+    init(_ heard: @escaping ([UInt8]) -> Void) { self.heard = heard }
+
+    func progressed(_ params: [UInt8]) { heard(params) }
+    func logged(_ params: [UInt8]) {}
+    func asked(_ question: UpstreamQuestion) {
+        question.answer(.error(code: .methodNotFound, message: "nobody to ask", data: nil))
     }
 }
 

@@ -77,6 +77,47 @@ struct AllocationTests {
         #expect(forPublishing <= 2000)
     }
 
+    /// What all hold together, the row in the hub's table included, is in the end 256 bytes each with
+    /// what malloc itself needs; receive and send buffers are lent, and given back.
+    @Test(arguments: [false, true])
+    func anIdleConnectionHoldsLittle(_ hasSpoken: Bool) throws {
+        let fixture = try HubFixture()
+        for _ in 0..<1000 { fixture.connect() }
+        fixture.turn(3)
+        let arrivals = (0..<4000).map { _ in fixture.arrive() }
+        fixture.io.keepsBytes = false
+        let before = omni2_allocated_bytes()
+        for arrival in arrivals { fixture.door.completed(arrival.1) }
+        fixture.turn(3)
+        if hasSpoken {
+            for conversation in fixture.conversations { try Self.speakInPieces(conversation) }
+            fixture.turn(3)
+        }
+        let held = Int(omni2_allocated_bytes() - before) / arrivals.count
+        #expect(fixture.hub.count == 5000)
+        let row = MemoryLayout<SubscriberRows.Row>.stride
+        #expect(held + row <= 224, "\(held) bytes and a row of \(row)")
+    }
+
+    /// A message in two fragments, each cut in its header: all that is kept meanwhile goes again.
+    private static func speakInPieces(_ conversation: WebSocketConversation) throws {
+        let connection = try #require(conversation.connection)
+        var writer = ByteWriter(capacity: 64)
+        for (opcode, isFinal) in [(WebSocketOpcode.text, false), (.continuation, true)] {
+            Array("half of it".utf8).withRawSpan {
+                WebSocketWriter.frame(
+                    opcode, $0, isFinal: isFinal, mask: ByteMask(9, 8, 7, 6), into: &writer)
+            }
+        }
+        var bytes = writer.array()
+        for cut in [0..<3, 3..<12, 12..<18, 18..<bytes.count] {
+            unsafe bytes.withUnsafeMutableBytes {
+                unsafe conversation.received(
+                    UnsafeMutableRawBufferPointer(rebasing: $0[cut]), on: connection)
+            }
+        }
+    }
+
     private static func masked(_ opcode: WebSocketOpcode, _ payload: [UInt8]) -> [UInt8] {
         var writer = ByteWriter(capacity: payload.count + 14)
         payload.withRawSpan {

@@ -144,6 +144,56 @@ struct WebSocketHubTests {
         #expect(isSeen == (role == .superAdmin))
     }
 
+    @Test func aChangeOfPermissionIsFollowedAtOnce() throws {
+        let fixture = try HubFixture()
+        let peer = fixture.connect()
+        let other = fixture.connect(as: "other")
+        fixture.turn(2)
+        func publish(_ server: String, _ number: Int) {
+            let facts = EventFacts(type: "note", audience: .everyone, mcpName: server)
+            Array(#"{"type":"note","server":"\#(server)","number":\#(number)}"#.utf8).withRawSpan {
+                _ = fixture.hub.publish($0, facts: facts)
+            }
+        }
+        func numbers(_ peer: Int32) -> [String] {
+            Self.texts(fixture, peer).compactMap { text in
+                text.split(separator: #""number":"#).dropFirst().first.map {
+                    String($0.dropLast())
+                }
+            }
+        }
+        publish("db", 1)
+        fixture.turn(2)
+        // Published, not delivered yet: it is judged by the new permission as well.
+        publish("db", 2)
+        fixture.hub.accessChanged(Self.owner, to: Self.sees(.only(["web"])))
+        publish("web", 3)
+        publish("db", 4)
+        fixture.turn(4)
+        fixture.hub.accessChanged(Self.owner, to: .everything)
+        publish("db", 5)
+        fixture.turn(3)
+        #expect(numbers(peer) == ["1", "3", "5"])
+        #expect(numbers(other) == ["1", "2", "3", "4", "5"])
+        // What they ask for later is judged by it too.
+        fixture.hub.accessChanged(Self.owner, to: Self.sees(.only([])))
+        Self.say(#"{"action":"subscribe","event_types":["note"]}"#, fixture, peer)
+        publish("db", 6)
+        fixture.turn(3)
+        #expect(numbers(peer) == ["1", "3", "5"])
+        fixture.hub.accessChanged(Self.owner, to: nil)
+        fixture.turn(3)
+        #expect(Self.closeCode(fixture, peer) == 1008)
+        #expect(Self.closeCode(fixture, other) == nil)
+        #expect(numbers(other).last == "6")
+    }
+
+    private static let owner = Principal(id: "test", name: "test", role: .superAdmin)
+
+    private static func sees(_ servers: ServerAccess) -> EventAccess {
+        EventAccess(items: EffectiveAccess(servers: servers), isAdministrator: true)
+    }
+
     @Test func nobodyTakesAllTheRoom() {
         var quota = ConnectionQuota(perIdentityMax: 2, perAddressMax: 3)
         quota.enter("a", "127.0.0.1")

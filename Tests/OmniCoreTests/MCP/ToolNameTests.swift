@@ -93,10 +93,12 @@ struct ToolNameTests {
 
     @Test func resourcesAreFoundByTheLongestPrefix() {
         let servers = ["a", "a__b", "files"]
-        #expect(ResourceName.prefixed(server: "files", uri: "file:///x") == "files__file:///x")
-        let split = ResourceName.split("files__file:///x", servers: servers)
-        #expect(split?.server == "files")
-        #expect(split?.uri == "file:///x")
+        #expect(ResourceName.prefixed(server: "files", uri: "file:///x") == "files+file:///x")
+        for form in ["files+file:///x", "files__file:///x"] {
+            let split = ResourceName.split(form, servers: servers)
+            #expect(split?.server == "files")
+            #expect(split?.uri == "file:///x")
+        }
         #expect(ResourceName.split("a__b__c", servers: servers)?.server == "a__b")
         #expect(ResourceName.split("a__c", servers: servers)?.uri == "c")
         #expect(ResourceName.split("file:///x", servers: servers) == nil)
@@ -230,5 +232,17 @@ struct ListPageTests {
         walk = ListWalk(pagesMax: 2)
         _ = walk.received(nextCursor: "a")
         #expect(walk.received(nextCursor: "b") == .givenUp)
+    }
+
+    @Test(arguments: ["Files", "my files", "9lives", "ünder", "a__b", "-x", ""])
+    func `a server whose name is no URI scheme gets one of its own`(server: String) {
+        let offered = ResourceName.prefixed(server: server, uri: "file:///x")
+        let scheme = offered.prefix { $0 != "+" }
+        #expect(scheme.first?.isLetter == true && scheme.first?.isASCII == true)
+        #expect(
+            scheme.utf8.allSatisfy { "abcdefghijklmnopqrstuvwxyz0123456789-.".utf8.contains($0) })
+        let split = ResourceName.split(offered, servers: ["files", "x", "my-files", "a", server])
+        #expect(split?.server == server)
+        #expect(split?.uri == "file:///x")
     }
 }

@@ -1,7 +1,8 @@
 import Glibc
 import OmniCore
-import OmniIO
 import Testing
+
+@testable import OmniIO
 
 @Suite("RingIO")
 struct RingIOTests {
@@ -19,6 +20,16 @@ struct RingIOTests {
             #expect(unsafe String(decoding: memory.prefix(count), as: UTF8.self) == "hello")
             close(reader)
             close(writer)
+        }
+    }
+
+    /// One completion says that the message failed, the other that the descriptor did its work.
+    @Test func aRingThatCannotBeRungIsWokenByItsDescriptor() async throws {
+        try await RingFixture.run { io in
+            let before = io.statistics.completions
+            io.ring(RingAddress(descriptor: STDIN_FILENO, executor: io.executor))
+            await io.sleep(until: io.now + .milliseconds(20))
+            #expect(io.statistics.completions - before == 2)
         }
     }
 

@@ -83,24 +83,4 @@ struct CacheRecoveryTests {
         for index in 0..<3000 { next.put("n\(index)", "\(index)", at: .seconds(2)) }
         #expect(next.text("n2999", at: .seconds(2)) == "2999")
     }
-
-    @Test func successorTakesTheEntriesInTheirOrder() throws {
-        let writer = try CacheWriter(configuration: .small(entries: 10), at: .seconds(1))
-        for index in 0..<10 {
-            writer.put("k\(index)", "\(index)", tool: "t\(index)", at: .seconds(1))
-        }
-        _ = writer.text("k0", at: .seconds(1))
-        let token = writer.beginFill(server: "s", tool: "t1")
-        let next = try CacheWriter(
-            succeeding: writer, configuration: .small(entries: 4), at: .seconds(2))
-        let order = next.entries(limit: 10, at: .seconds(2)).map(\.key)
-        #expect(order == ["k0", "k9", "k8", "k7"].map { .named($0) })
-        #expect(next.put(.named("x"), "x".utf8.span, token: token, at: .seconds(2)) == .outdated)
-        #expect(next.invalidate(server: "s", tool: "t9") == 1)
-        #expect(throws: CacheRecoveryError.notLive) {
-            try recover(writer, .small(entries: 10), at: .seconds(3))
-        }
-        try writer.discard()
-        #expect(next.text("k8", at: .seconds(3)) == "8")
-    }
 }

@@ -133,7 +133,8 @@ struct CacheWriterLimitsTests {
         let value = String(repeating: "x", count: 64 << 10)
         for index in 0..<256 { writer.put("k\(index)", value, at: .seconds(1)) }
         #expect(writer.statistics.bytesReserved == 16 << 20)
-        #expect(writer.relieveMemoryPressure(at: .seconds(2)) == 4 << 20)
+        while writer.trim(toBytes: 12 << 20, at: .seconds(2)) {}
+        #expect(writer.statistics.bytesReserved == 12 << 20)
         #expect(writer.statistics.entries == 192)
         #expect(writer.text("k255", at: .seconds(2)) == value)
         #expect(writer.text("k0", at: .seconds(2)) == nil)
@@ -141,6 +142,74 @@ struct CacheWriterLimitsTests {
             #expect(writer.put("k\(index)", value, at: .seconds(9)) == .stored)
         }
         #expect(writer.statistics.bytesReserved == 16 << 20)
+    }
+
+    /// Used at random, small entries leave no step empty by themselves: they are moved together.
+    @Test(arguments: [1, 2, 3] as [UInt64])
+    func memoryPressureMovesSmallEntriesTogether(seed: UInt64) throws {
+        var random = SeededRandom(seed)
+        let writer = try CacheWriter(
+            configuration: .small(entries: 60_000, bytes: 16 << 20), at: .seconds(1))
+        let value = String(repeating: "x", count: 250)
+        for index in 0..<60_000 { writer.put("k\(index)", value, at: .seconds(1)) }
+        for index in (0..<60_000).shuffled(using: &random) {
+            _ = writer.text("k\(index)", at: .seconds(1))
+        }
+        #expect(writer.statistics.bytesReserved == 16 << 20)
+        let target = writer.statistics.bytesUsed / 2
+        var slices = 1
+        while writer.trim(toBytes: target, at: .seconds(2)) { slices += 1 }
+        #expect(slices > 30_000 / 256)
+        #expect(writer.statistics.entries == 30_000)
+        #expect(writer.statistics.bytesReserved <= 8 << 20, "seed \(seed)")
+        for entry in writer.entries(limit: 60_000, at: .seconds(2)) {
+            #expect(writer.get(entry.key, at: .seconds(2))?.text == value)
+        }
+    }
+
+    @Test func pagesAreMergedOneStepAtATimeAndOnlyOfALargeCache() throws {
+        let writer = try CacheWriter(
+            configuration: .small(entries: 40_000, bytes: 40 << 20), at: .seconds(1))
+        let value = String(repeating: "x", count: 64 << 10)
+        for index in 0..<256 { writer.put("k\(index)", value, at: .seconds(1)) }
+        #expect(writer.beginMerge() == nil)
+        for index in 256..<600 { writer.put("k\(index)", value, at: .seconds(1)) }
+        var merges = 0
+        while let merge = writer.beginMerge() {
+            #expect(writer.beginMerge() == nil)
+            #expect(merge.run())
+            writer.endMerge(succeeded: true)
+            merges += 1
+        }
+        #expect(merges == writer.statistics.bytesReserved >> 21 + writer.geometry.namesOffset >> 21)
+        for index in 0..<600 { #expect(writer.text("k\(index)", at: .seconds(1)) == value) }
+        #expect(unsafe Int(bitPattern: writer.segment.base) % (2 << 20) == 0)
+    }
+
+    /// What another thread is working on is not given back under it.
+    @Test func memoryPressureLeavesTheStepThatIsBeingMerged() throws {
+        let writer = try CacheWriter(
+            configuration: .small(entries: 1000, bytes: 40 << 20), at: .seconds(1))
+        let value = String(repeating: "x", count: 64 << 10)
+        for index in 0..<640 { writer.put("k\(index)", value, at: .seconds(1)) }
+        let merge = try #require(writer.beginMerge())
+        while writer.trim(toBytes: 0, at: .seconds(2)) {}
+        #expect(writer.statistics.entries == 0)
+        #expect(writer.statistics.bytesReserved == 2 << 20)
+        #expect(merge.run())
+        writer.endMerge(succeeded: true)
+        while writer.trim(toBytes: 0, at: .seconds(2)) {}
+        #expect(writer.statistics.bytesReserved == 0)
+    }
+
+    @Test func kernelThatDoesNotMergeIsNotAskedAgain() throws {
+        let writer = try CacheWriter(
+            configuration: .small(entries: 1000, bytes: 40 << 20), at: .seconds(1))
+        let value = String(repeating: "x", count: 64 << 10)
+        for index in 0..<640 { writer.put("k\(index)", value, at: .seconds(1)) }
+        #expect(writer.beginMerge() != nil)
+        writer.endMerge(succeeded: false)
+        #expect(writer.beginMerge() == nil)
     }
 
     @Test func freedBytesAreScrubbed() throws {

@@ -56,7 +56,7 @@ struct CrashPoints {
             case 1 where step > count / 2: invalidateAll(writer)
             case 2: writer.sweep(at: BootClock.now())
             case 3: _ = writer.remove(key(random.below(40)), at: BootClock.now())
-            case 4: writer.relieveMemoryPressure(at: BootClock.now())
+            case 4: trim(writer)
             default: put(writer)
             }
         }
@@ -84,6 +84,11 @@ struct CrashPoints {
             sequence: sequence, key: index, expires: now.nanoseconds + 60_000_000_000,
             words: words)
         _ = unsafe writer.put(key(index), value, ttl: .seconds(60), token: token, at: now)
+    }
+
+    private func trim(_ writer: CacheWriter) {
+        let target = writer.statistics.bytesUsed / 4 * 3
+        while writer.trim(toBytes: target, at: BootClock.now()) {}
     }
 
     private func invalidate(_ writer: CacheWriter, tool: Int) {

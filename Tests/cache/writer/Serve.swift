@@ -100,8 +100,9 @@ final class Serve {
 
     private func succeed() {
         do throws(SystemError) {
-            let next = try CacheWriter(
-                succeeding: writer, configuration: configuration, at: BootClock.now())
+            let next = try CacheWriter(configuration: configuration, at: BootClock.now())
+            let succession = CacheSuccession(of: writer, by: next)
+            while succession.step(at: BootClock.now()) {}
             retired.append(writer)
             writer = next
             answer("ok")

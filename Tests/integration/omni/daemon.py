@@ -56,8 +56,10 @@ def environment_without_surroundings(**more: str) -> dict[str, str]:
 
 class Daemon:
     def __init__(self, directory: Path, configuration: dict[str, dict] | None = None,
-                 servers: dict[str, dict] | None = None, environment: dict[str, str] | None = None):
+                 servers: dict[str, dict] | None = None, environment: dict[str, str] | None = None,
+                 address: str = "127.0.0.1"):
         self.directory = directory
+        self.address = address
         self.port = free_port()
         self.state = directory / "state"
         self.runtime = directory / "run"
@@ -69,7 +71,7 @@ class Daemon:
             path.chmod(0o700)
         self.environment = environment_without_surroundings(
             STATE_DIRECTORY=str(self.state), RUNTIME_DIRECTORY=str(self.runtime), **(environment or {}))
-        own = {"HTTP": {"Listen": f"127.0.0.1:{self.port}"},
+        own = {"HTTP": {"Listen": f"{address}:{self.port}"},
                "Access": {"AdminTokenFile": str(self.token_file)}}
         self.configuration = merged(own, configuration or {})
         if servers is not None:
@@ -157,7 +159,7 @@ class Daemon:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     @property
     def token(self) -> str:
@@ -241,7 +243,7 @@ class Daemon:
         """A connected WebSocket, with everything it has received in order."""
         headers = {} if token is None else {"Authorization": f"Bearer {token or self.token}"}
         headers |= more.pop("headers", {})
-        async with connect(f"ws://127.0.0.1:{self.port}{path}", additional_headers=headers, proxy=None,
+        async with connect(f"ws://{self.address}:{self.port}{path}", additional_headers=headers, proxy=None,
                            close_timeout=5, **more) as socket:
             async with Events.listening(socket) as events:
                 yield events

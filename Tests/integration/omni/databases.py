@@ -1,9 +1,12 @@
 """PostgreSQL and Redis of a test's own, on free loopback ports, with their data in its directory."""
+import json
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 import psycopg
@@ -23,7 +26,8 @@ def newest_binaries() -> Path:
 class Postgres:
     """A private cluster. It runs as the `postgres` user where we are root, which it refuses to be."""
 
-    def __init__(self):
+    def __init__(self, address: str = "127.0.0.1"):
+        self.address = address
         self.binaries = newest_binaries()
         self.directory = Path(tempfile.mkdtemp(prefix="omni2-postgres."))
         self.port = free_port()
@@ -40,18 +44,21 @@ class Postgres:
              "--pwfile", self.directory / "password", "--auth", "scram-sha-256", "--encoding", "UTF8",
              "--no-locale", "--no-sync"],
             check=True, capture_output=True, cwd="/", **self.identity)
+        if address != "127.0.0.1":
+            with (self.directory / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {address}/24 scram-sha-256\n")
 
     @property
     def url(self) -> str:
         return self.url_of("omni")
 
     def url_of(self, database: str) -> str:
-        return f"postgresql://omni:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://omni:{PASSWORD.replace(' ', '%20')}@{self.address}:{self.port}/{database}"
 
     def start(self) -> None:
         self.child = Child(
             [self.binaries / "postgres", "-D", self.directory / "data", "-p", self.port,
-             "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.directory}",
+             "-c", f"listen_addresses={self.address}", "-c", f"unix_socket_directories={self.directory}",
              "-c", "fsync=off", "-c", "max_connections=40", "-c", "shared_buffers=16MB"],
             self.directory.with_suffix(".log"), cwd="/", **self.identity)
         eventually(self.accepts, 30, "PostgreSQL accepts connections")
@@ -101,21 +108,76 @@ class Postgres:
 class Redis:
     """A private Redis without persistence."""
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, address: str = "127.0.0.1"):
         self.port = free_port()
         self.directory = directory
+        self.address = address
         self.child: Child | None = None
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{self.address}:{self.port}/0"
 
     def start(self) -> None:
         self.child = Child(
-            ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-             "--dir", self.directory], self.directory / "redis.log")
+            ["redis-server", "--port", self.port, "--bind", *{"127.0.0.1", self.address}, "--save", "",
+             "--appendonly", "no", "--protected-mode", "no", "--dir", self.directory],
+            self.directory / "redis.log")
         self.child.answers(self.port)
+
+    def cli(self, *words: object):
+        """What redis-cli prints for one command, as JSON."""
+        answer = subprocess.run(["redis-cli", "-p", str(self.port), "--json", *map(str, words)],
+                                check=True, capture_output=True, text=True)
+        return json.loads(answer.stdout)
+
+    def listen(self, *channels: str) -> "Listening":
+        return Listening(self.port, channels)
+
+    def kill(self) -> None:
+        self.child.kill()
 
     def stop(self) -> None:
         if self.child:
             self.child.terminate()
+
+
+class Listening:
+    """A subscriber: what was said on some channels, as it comes."""
+
+    def __init__(self, port: int, patterns: tuple[str, ...]):
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.file = self.socket.makefile("rb")
+        self.said: list[list] = []
+        self.socket.sendall(("PSUBSCRIBE " + " ".join(patterns) + "\r\n").encode())
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+        eventually(lambda: len(self.said) >= len(patterns), 10, "subscribed")
+
+    def _read(self) -> None:
+        try:
+            while True:
+                self.said.append(self._value())
+        except (OSError, ValueError):
+            pass  # closed
+
+    def _value(self):
+        line = self.file.readline()
+        if not line:
+            raise OSError("closed")
+        kind, rest = chr(line[0]), line[1:].strip()
+        if kind == "*":
+            return [self._value() for _ in range(int(rest))]
+        return self.file.read(int(rest) + 2)[:-2].decode() if kind == "$" else rest.decode()
+
+    def messages(self, channel: str) -> list[dict]:
+        return [json.loads(part[3]) for part in list(self.said)
+                if part[0] == "pmessage" and part[2] == channel]
+
+    def __enter__(self) -> "Listening":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.socket.close()

@@ -11,8 +11,9 @@ from .processes import LEGACY, SERVERS, VENV, Child, free_port
 class HTTPServer:
     """Tests/servers/http_server.py as a process that can be killed and started again on its port."""
 
-    def __init__(self, directory: Path, name: str = "counting", *options: str):
+    def __init__(self, directory: Path, name: str = "counting", *options: str, address: str = "127.0.0.1"):
         self.name = name
+        self.address = address
         self.port = free_port()
         self.options = options
         self.log = directory / f"server-{name}-{self.port}.log"
@@ -21,11 +22,12 @@ class HTTPServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/mcp"
+        return f"http://{self.address}:{self.port}/mcp"
 
     def start(self) -> None:
         self.child = Child([VENV / "python", SERVERS / "http_server.py", self.port,
-                            "--name", self.name, *self.options], self.log)
+                            "--name", self.name, *self.options,
+                            *(["--host", "0.0.0.0"] if self.address != "127.0.0.1" else [])], self.log)
         self.child.answers(self.port)
 
     @property
@@ -99,3 +101,36 @@ def make_repository(directory: Path) -> Path:
         git("add", "file.txt")
         git("commit", "--message", f"Commit {number}")
     return directory
+
+
+class Puppet:
+    """Tests/servers/puppet.py: misbehaves on request and records everything. Starts in an instant."""
+
+    def __init__(self, directory: Path, eras: str = "both", *options: str):
+        self.port = free_port()
+        self.eras, self.options = eras, options
+        self.log = directory / f"puppet-{self.port}.log"
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/mcp"
+
+    def start(self) -> None:
+        self.child = Child([sys.executable, SERVERS / "puppet.py", self.port, self.eras, *self.options], self.log)
+        self.child.answers(self.port)
+
+    def kill(self) -> None:
+        self.child.kill()
+
+    def do(self, what: str) -> None:
+        httpx2.post(f"http://127.0.0.1:{self.port}/control/do?{what}", timeout=10).raise_for_status()
+
+    def seen(self, rpc: str | None = None, tool: str | None = None) -> list[dict]:
+        """The messages that came in, or those of one method, or the calls of one tool."""
+        records = httpx2.get(f"http://127.0.0.1:{self.port}/control/seen", timeout=10).json()
+        return [one for one in records if (rpc is None or one["rpc"] == rpc)
+                and (tool is None or one["message"].get("params", {}).get("name") == tool)]
+
+    def entry(self, **omni2) -> dict:
+        return {"type": "http", "url": self.url, "omni2": omni2}

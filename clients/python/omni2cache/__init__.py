@@ -55,9 +55,9 @@ class _Counters(ctypes.Structure):
 
 def _load() -> ctypes.CDLL:
     """The library inside the wheel, else the system's."""
-    packed = pathlib.Path(__file__).with_name("libomni2cache.so.1")
+    packed = pathlib.Path(__file__).with_name("libomni2cache.so.0")
     path = os.environ.get("OMNI2_CACHE_LIBRARY") or (
-        str(packed) if packed.exists() else "libomni2cache.so.1")
+        str(packed) if packed.exists() else "libomni2cache.so.0")
     # The lookups are shorter than releasing and taking the interpreter lock would be; opening
     # may wait, so it does release it.
     library = ctypes.PyDLL(path)

@@ -6,6 +6,7 @@ final class ChildTransport: UpstreamTransport {
     weak var sink: (any UpstreamSink)?
     /// Pipes have no headers.
     var protocolVersion: String?
+    let isStdio = true
     private let command: ChildProcess.Command
     private let io: any IO
     private let deadlines: UpstreamDeadlines
@@ -36,13 +37,7 @@ final class ChildTransport: UpstreamTransport {
     }
 
     private func received(_ line: [UInt8]) {
-        // Whatever prints to standard output by accident does not begin like a message.
-        let first = line.first { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }
-        if first == UInt8(ascii: "{") || first == UInt8(ascii: "[") {
-            sink?.received(line)
-        } else {
-            sink?.receivedGarbage(line)
-        }
+        sink?.receivedLine(line)
     }
 
     private func receivedError(_ line: [UInt8]) {
@@ -61,9 +56,7 @@ final class ChildTransport: UpstreamTransport {
         sink?.lost(.transport(text))
     }
 
-    func send(
-        _ message: [UInt8], for call: UpstreamCall, until deadline: MonotonicTime
-    ) async throws(UpstreamError) {
+    func send(_ message: [UInt8], for call: UpstreamCall) async throws(UpstreamError) {
         try write(message)
     }
 
@@ -73,14 +66,8 @@ final class ChildTransport: UpstreamTransport {
 
     private func write(_ message: [UInt8]) throws(UpstreamError) {
         guard let child else { throw .transport("the server process has ended") }
-        var line = message
-        // Messages from elsewhere may be written over several lines; a line is a message here.
-        for index in line.indices where line[index] == 10 || line[index] == 13 {
-            line[index] = UInt8(ascii: " ")
-        }
-        line.append(10)
         do throws(ChildProcess.Failure) {
-            try child.send(line)
+            try child.send(MessageLine.make(message))
         } catch {
             switch error {
             case .inputClosed: throw .transport("the server process has closed its input")

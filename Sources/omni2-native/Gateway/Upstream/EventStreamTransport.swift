@@ -6,8 +6,10 @@ import OmniIO
 final class EventStreamTransport: UpstreamTransport {
     weak var sink: (any UpstreamSink)?
     var protocolVersion: String?
+    let isStdio = false
     private let url: String
-    private let ownHeaders: [HTTPClientRequest.Header]
+    private let credential: UpstreamCredential
+    private let connection: HTTPClientRequest.Options
     private let io: any IO
     private let http: HTTPClient
     private let deadlines: UpstreamDeadlines
@@ -15,11 +17,12 @@ final class EventStreamTransport: UpstreamTransport {
     private let opening: Promise<Result<String, UpstreamError>>
 
     init(
-        url: String, headers: [HTTPClientRequest.Header], io: any IO, http: HTTPClient,
-        deadlines: UpstreamDeadlines
+        url: String, credential: UpstreamCredential, connection: HTTPClientRequest.Options,
+        io: any IO, http: HTTPClient, deadlines: UpstreamDeadlines
     ) {
         self.url = url
-        ownHeaders = headers
+        self.credential = credential
+        self.connection = connection
         self.io = io
         self.http = http
         self.deadlines = deadlines
@@ -68,7 +71,7 @@ final class EventStreamTransport: UpstreamTransport {
             try pump.received(chunk) { name, data in
                 switch name {
                 case "endpoint": noteEndpoint(String(decoding: data, as: UTF8.self))
-                case "message": sink?.received(data)
+                case "message": sink?.received(data, on: nil)
                 default: break
                 }
             }
@@ -86,10 +89,8 @@ final class EventStreamTransport: UpstreamTransport {
 
     // MARK: Sending
 
-    func send(
-        _ message: [UInt8], for call: UpstreamCall, until deadline: MonotonicTime
-    ) async throws(UpstreamError) {
-        try await post(message, call.isRepeatable, call.cancellation, deadline)
+    func send(_ message: [UInt8], for call: UpstreamCall) async throws(UpstreamError) {
+        try await post(message, call.isRepeatable, call.cancellation, call.deadline)
     }
 
     func send(_ message: [UInt8], until deadline: MonotonicTime) async throws(UpstreamError) {
@@ -116,7 +117,8 @@ final class EventStreamTransport: UpstreamTransport {
     private func request(
         _ method: String, _ url: String, accepting types: String
     ) -> HTTPClientRequest {
-        var request = HTTPClientRequest(method, url, headers: ownHeaders)
+        var request = HTTPClientRequest(method, url)
+        request.options = connection
         request.connectTimeout = deadlines.connect
         request.headers.append(.init("Accept", types))
         if let protocolVersion {
@@ -128,10 +130,18 @@ final class EventStreamTransport: UpstreamTransport {
     private func perform(
         _ request: HTTPClientRequest, _ deadline: MonotonicTime, _ cancellation: HTTPCancellation?
     ) async throws(UpstreamError) -> HTTPClientResponse {
-        do throws(HTTPClientError) {
-            return try await http.send(request, until: deadline, cancellation: cancellation)
-        } catch {
-            throw UpstreamError(error)
+        while true {
+            var authorized = request
+            authorized.headers += try await credential.headers(until: deadline)
+            do throws(HTTPClientError) {
+                let response = try await http.send(
+                    authorized, until: deadline, cancellation: cancellation)
+                // A token may end before its time. Who refuses it has not looked at the request.
+                guard response.status == 401, credential.wasRefused() else { return response }
+                response.discard(until: io.now + .seconds(1))
+            } catch {
+                throw UpstreamError(error)
+            }
         }
     }
 

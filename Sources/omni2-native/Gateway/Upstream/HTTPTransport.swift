@@ -7,8 +7,10 @@ import OmniIO
 final class HTTPTransport: UpstreamTransport {
     weak var sink: (any UpstreamSink)?
     var protocolVersion: String?
+    let isStdio = false
     private let url: String
-    private let ownHeaders: [HTTPClientRequest.Header]
+    private let credential: UpstreamCredential
+    private let connection: HTTPClientRequest.Options
     private let io: any IO
     private let http: HTTPClient
     private let deadlines: UpstreamDeadlines
@@ -20,11 +22,12 @@ final class HTTPTransport: UpstreamTransport {
     private(set) var cancelsByClosing = false
 
     init(
-        url: String, headers: [HTTPClientRequest.Header], io: any IO, http: HTTPClient,
-        deadlines: UpstreamDeadlines
+        url: String, credential: UpstreamCredential, connection: HTTPClientRequest.Options,
+        io: any IO, http: HTTPClient, deadlines: UpstreamDeadlines
     ) {
         self.url = url
-        ownHeaders = headers
+        self.credential = credential
+        self.connection = connection
         self.io = io
         self.http = http
         self.deadlines = deadlines
@@ -35,25 +38,24 @@ final class HTTPTransport: UpstreamTransport {
 
     // MARK: Sending
 
-    func send(
-        _ message: [UInt8], for call: UpstreamCall, until deadline: MonotonicTime
-    ) async throws(UpstreamError) {
+    func send(_ message: [UInt8], for call: UpstreamCall) async throws(UpstreamError) {
+        let deadline = call.deadline
         let session = sessionID
         let response = try await post(
             message, call.headers, call.isRepeatable, call.cancellation, deadline)
-        if call.method == "initialize", let id = response.header("mcp-session-id") {
+        if call.method == .initialize, let id = response.header("mcp-session-id") {
             sessionID = id
         }
         guard (200..<300).contains(response.status) else {
             return try await refused(response, session, call, deadline)
         }
         switch HTTPMediaType(response.header("content-type")) {
-        case .json: deliver(try await collect(response, deadline))
-        case .eventStream: try await readStream(response, for: call, deadline)
+        case .json: deliver(try await collect(response, deadline), on: call)
+        case .eventStream: try await readStream(response, for: call)
         case .other(let type):
             response.discard(until: io.now + .seconds(1))
             throw .protocolViolation(
-                "answered \(call.method) with HTTP \(response.status) and \(type)")
+                "answered \(call.method.name) with HTTP \(response.status) and \(type)")
         }
         if !call.hasEnded { throw .protocolViolation("the answer is not that of the request") }
     }
@@ -85,7 +87,8 @@ final class HTTPTransport: UpstreamTransport {
     }
 
     private func request(_ method: String, accepting types: String) -> HTTPClientRequest {
-        var request = HTTPClientRequest(method, url, headers: ownHeaders)
+        var request = HTTPClientRequest(method, url)
+        request.options = connection
         request.connectTimeout = deadlines.connect
         request.headers.append(.init("Accept", types))
         if let sessionID { request.headers.append(.init("Mcp-Session-Id", sessionID)) }
@@ -98,10 +101,18 @@ final class HTTPTransport: UpstreamTransport {
     private func perform(
         _ request: HTTPClientRequest, _ deadline: MonotonicTime, _ cancellation: HTTPCancellation?
     ) async throws(UpstreamError) -> HTTPClientResponse {
-        do throws(HTTPClientError) {
-            return try await http.send(request, until: deadline, cancellation: cancellation)
-        } catch {
-            throw UpstreamError(error)
+        while true {
+            var authorized = request
+            authorized.headers += try await credential.headers(until: deadline)
+            do throws(HTTPClientError) {
+                let response = try await http.send(
+                    authorized, until: deadline, cancellation: cancellation)
+                // A token may end before its time. Who refuses it has not looked at the request.
+                guard response.status == 401, credential.wasRefused() else { return response }
+                response.discard(until: io.now + .seconds(1))
+            } catch {
+                throw UpstreamError(error)
+            }
         }
     }
 
@@ -131,25 +142,27 @@ final class HTTPTransport: UpstreamTransport {
         let text = HTTPRefusal.excerpt(body)
         if session != nil, HTTPRefusal.saysUnknownSession(status, text) { throw .sessionExpired }
         if let call, case .json = HTTPMediaType(response.header("content-type")) {
-            deliver(body)
+            deliver(body, on: call)
             if call.hasEnded { return }
         }
         refusedStatus = status
         throw .transport("HTTP \(status)\(text.isEmpty ? "" : ": ")\(text)")
     }
 
-    private func deliver(_ message: [UInt8]) { sink?.received(message) }
+    private func deliver(_ message: [UInt8], on call: UpstreamCall?) {
+        sink?.received(message, on: call)
+    }
 
     // MARK: Event streams
 
     /// Reads the stream that answers a request, over as many connections as the server likes.
     private func readStream(
-        _ first: HTTPClientResponse, for call: UpstreamCall, _ deadline: MonotonicTime
+        _ first: HTTPClientResponse, for call: UpstreamCall
     ) async throws(UpstreamError) {
         let pump = EventPump(bytesMax: deadlines.messageBytesMax)
         var response = first
         while true {
-            let failure = try await read(response, pump, until: deadline) { call.hasEnded }
+            let failure = try await read(response, pump, for: call)
             if call.hasEnded {
                 response.discard(until: io.now + .seconds(1))
                 return
@@ -158,9 +171,9 @@ final class HTTPTransport: UpstreamTransport {
             guard !pump.lastEventID.isEmpty else {
                 throw failure ?? .transport("the event stream ended before the answer")
             }
-            await io.sleep(until: min(deadline, io.now + (pump.retry ?? .seconds(1))))
-            if io.now >= deadline { throw .timedOut("waiting for the answer") }
-            response = try await resume(pump, call.cancellation, deadline)
+            await io.sleep(until: min(call.deadline, io.now + (pump.retry ?? .seconds(1))))
+            if io.now >= call.deadline { throw call.lateness }
+            response = try await resume(pump, call.cancellation, call.deadline)
         }
     }
 
@@ -180,21 +193,24 @@ final class HTTPTransport: UpstreamTransport {
     /// Nil when the stream ended in good order or `isDone`; a lost connection is returned, since
     /// it may be resumed, and everything else thrown.
     private func read(
-        _ response: HTTPClientResponse, _ pump: EventPump, until deadline: MonotonicTime,
-        _ isDone: () -> Bool
+        _ response: HTTPClientResponse, _ pump: EventPump, for call: UpstreamCall
     ) async throws(UpstreamError) -> UpstreamError? {
-        while !isDone() {
+        while !call.hasEnded {
             let chunk: [UInt8]?
             do throws(HTTPClientError) {
-                chunk = try await response.nextChunk(until: deadline)
+                chunk = try await response.nextChunk(until: call.deadline)
             } catch {
+                if error == .timedOut(.body) {
+                    if io.now < call.deadline { continue }
+                    throw call.lateness
+                }
                 if case .reset = error { return UpstreamError(error) }
                 throw UpstreamError(error)
             }
             guard let chunk else { return nil }
             try pump.received(chunk) { name, data in
                 // An event without data only carries an id to resume after.
-                if name == "message", !data.isEmpty { deliver(data) }
+                if name == "message", !data.isEmpty { deliver(data, on: call) }
             }
         }
         return nil
@@ -203,9 +219,12 @@ final class HTTPTransport: UpstreamTransport {
     // MARK: The listening stream
 
     func listen(_ subscription: [UInt8]?) {
-        guard listening == nil, !isClosed else { return }
+        guard !isClosed, listening == nil || subscription != nil else { return }
         let cancellation = HTTPCancellation()
+        let old = listening
         listening = cancellation
+        // The new stream is asked for before the old one ends, so that little falls between them.
+        defer { old?.cancel() }
         cancelsByClosing = subscription != nil
         io.spawn { await self.listen(subscription, cancellation) }
     }
@@ -224,7 +243,11 @@ final class HTTPTransport: UpstreamTransport {
                 // Some servers end the stream at once, every time: not a loss, but no hurry either.
                 shortStreams = io.now - start < .seconds(5) ? shortStreams + 1 : 0
             case .notOffered:
-                if hasWorked { sink?.lost(.sessionExpired) }
+                if hasWorked {
+                    sink?.lost(.sessionExpired)
+                } else if subscription != nil {
+                    sink?.listeningRefused()
+                }
                 return
             case .failed(let error):
                 failures += 1
@@ -294,7 +317,7 @@ final class HTTPTransport: UpstreamTransport {
                 }
                 guard let chunk else { return .ended }
                 try pump.received(chunk) { name, data in
-                    if name == "message", !data.isEmpty { deliver(data) }
+                    if name == "message", !data.isEmpty { deliver(data, on: nil) }
                 }
             }
             return .ended

@@ -5,47 +5,41 @@ import OmniIO
 /// what it asks for.
 struct ModernHop {
     let version: ProtocolVersion
-    private let client: MCPPeer
     private let envelope: [JSONSplice.Change]
     /// Arguments that travel as headers too, by tool.
     private var parameterHeaders: [String: [ModernParameterHeader]] = [:]
 
     init(_ version: ProtocolVersion, client: MCPPeer) {
         self.version = version
-        self.client = client
         envelope = ModernRequest.envelope(version: version, client: client, capabilities: [])
     }
 
-    /// The params with the envelope around them. What the caller says of the client stays.
-    func params(_ params: [UInt8]?) -> [UInt8] {
-        let params = params ?? Array("{}".utf8)
-        let whole = ByteRange(offset: 0, count: params.count)
-        let span = unsafe params.span.bytes
-        var changes = envelope
-        if let meta = JSONScanner.member("_meta", of: whole, in: span),
-            JSONScanner.member(ModernMeta.clientCapabilities, of: meta, in: span) != nil
-        {
-            changes = [
-                JSONSplice.Change(ModernMeta.protocolVersion, value: .string("\(version.text)"))
-            ]
-        }
-        var splice = JSONSplice()
-        splice.editMeta(of: whole, in: span, changes)
-        return splice.applied(to: whole, of: span)
+    /// The changes to a request's `_meta`. What the caller says of the client stays.
+    func envelope(over meta: ByteRange?, in bytes: RawSpan) -> [JSONSplice.Change] {
+        guard let meta,
+            JSONScanner.member(ModernMeta.clientCapabilities, of: meta, in: bytes) != nil
+        else { return envelope }
+        return [JSONSplice.Change(ModernMeta.protocolVersion, value: .string("\(version.text)"))]
     }
 
     /// The routing headers of a request with these params.
-    func headers(_ method: String, _ params: [UInt8]) -> [HTTPClientRequest.Header] {
-        var headers = [HTTPClientRequest.Header("Mcp-Method", method)]
+    func headers(_ method: MCPMethod, _ params: [UInt8]) -> [HTTPClientRequest.Header] {
+        var headers = [HTTPClientRequest.Header("Mcp-Method", "\(method.name)")]
         let whole = ByteRange(offset: 0, count: params.count)
         let span = unsafe params.span.bytes
-        let named: StaticString = method == "resources/read" ? "uri" : "name"
-        guard method == "tools/call" || method == "prompts/get" || method == "resources/read",
+        let named: StaticString
+        switch method.subject {
+        case .name: named = "name"
+        case .uri: named = "uri"
+        case .taskID: named = "taskId"
+        case .none: return headers
+        }
+        guard
             let name = JSONScanner.string(
                 JSONScanner.member(named, of: whole, in: span), in: span)
         else { return headers }
         headers.append(.init("Mcp-Name", ModernHeaders.encode(name)))
-        guard method == "tools/call", let wanted = parameterHeaders[name],
+        guard method == .callTool, let wanted = parameterHeaders[name],
             let arguments = JSONScanner.member("arguments", of: whole, in: span)
         else { return headers }
         for header in wanted {
@@ -67,13 +61,16 @@ struct ModernHop {
     }
 
     /// The params of the subscription that stands in for the older listening stream.
-    static func listenParams(_ capabilities: ServerCapabilities) -> [UInt8] {
+    static func listenParams(
+        _ capabilities: ServerCapabilities, watched: Set<String>
+    ) -> [UInt8] {
         var json = JSONWriter()
         json.object { json in
             json.memberObject("notifications") { json in
                 if capabilities.contains(.tools) { json.member("toolsListChanged", true) }
                 if capabilities.contains(.prompts) { json.member("promptsListChanged", true) }
                 if capabilities.contains(.resources) { json.member("resourcesListChanged", true) }
+                if !watched.isEmpty { json.member("resourceSubscriptions", watched.sorted()) }
             }
         }
         return json.take()
@@ -90,14 +87,17 @@ struct ModernParameterHeader: Equatable {
 
     /// Nil when a mark is invalid: not a token, used twice, or not on a string, integer or boolean.
     static func headers(of tool: [UInt8]) -> [ModernParameterHeader]? {
-        let mark = Array("x-mcp-header".utf8)
         // Almost no tool has one; the tree is built only where it may.
-        guard contains(mark, in: tool) else { return [] }
+        guard isMarked(tool) else { return [] }
         guard let schema = (try? JSONValue(parsing: tool))?["inputSchema"] else { return [] }
         var found: [ModernParameterHeader] = []
         guard gather(schema, [], into: &found) else { return nil }
         let names = found.map { $0.name.lowercased() }
         return Set(names).count == names.count ? found : nil
+    }
+
+    static func isMarked(_ tool: [UInt8]) -> Bool {
+        contains(Array("x-mcp-header".utf8), in: tool)
     }
 
     private static func contains(_ mark: [UInt8], in text: [UInt8]) -> Bool {

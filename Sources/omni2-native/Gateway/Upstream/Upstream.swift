@@ -8,6 +8,7 @@ import OmniIO
 /// arrive in `UpstreamMessages`, its lists are read in `UpstreamListing`.
 final class Upstream {
     private(set) var record: ServerRecord
+    private(set) var settings = UpstreamSettings()
     var name: String { record.name }
     var isConnected = false
     var catalogue = UpstreamCatalogue()
@@ -15,23 +16,34 @@ final class Upstream {
     var catalogueChanged: (Upstream) -> Void = { _ in }
     /// The session was lost outside of a call.
     var disconnected: (Upstream, UpstreamError) -> Void = { _, _ in }
-    /// What else the server says by itself: method and raw params.
-    var notified: (Upstream, String, [UInt8]) -> Void = { _, _, _ in }
+    /// A resource that is watched has changed: its URI at the server.
+    var resourceUpdated: (Upstream, String) -> Void = { _, _ in }
 
     let io: any IO
     let deadlines: UpstreamDeadlines
     private(set) var log: Log
     private let http: HTTPClient
     private let environment: Environment
+    private let unitSockets: String?
     private let eras: UpstreamEras
     private let telemetry: Telemetry?
     var calls = UpstreamCalls()
     var transport: (any UpstreamTransport)?
     private(set) var session = MCPClientSession(verdict: .handshake)
+    private let verdicts: EraVerdicts
     /// The era that was found last, for this configuration.
-    private var verdict: ProtocolVersion.Era?
+    private var verdict: ProtocolVersion.Era? {
+        get { verdicts[record.configuration] }
+        set { verdicts[record.configuration] = newValue }
+    }
     /// There while the session is one of the stateless era.
     private(set) var modern: ModernHop?
+    /// URIs of resources whose changes somebody wants to hear of; asked for anew in each session.
+    var watched: Set<String> = []
+    /// The most detail a client has asked for; nil leaves it to the server.
+    var logLevel: MCPLogLevel?
+    /// The id of the subscription that listens now.
+    private(set) var listenID: Int64?
     /// Rises with every handshake: who finds it changed need not renew the session again.
     private var sessionNumber: UInt64 = 0
     /// Rises with every `connect` and `close`: who finds it changed has been overtaken.
@@ -44,20 +56,34 @@ final class Upstream {
     var isRefreshing = false
     var mustRefreshAgain = false
 
-    /// `environment` is what a child may inherit from.
+    /// `environment` is what a child may inherit from; with `unitSockets` there are no children.
     init(
         record: ServerRecord, io: any IO, http: HTTPClient,
         deadlines: UpstreamDeadlines = UpstreamDeadlines(), environment: Environment = [:],
-        eras: UpstreamEras = .handshakeFirst, telemetry: Telemetry? = nil, log: Log
+        unitSockets: String? = nil, eras: UpstreamEras = .modernFirst,
+        verdicts: EraVerdicts = EraVerdicts(), telemetry: Telemetry? = nil, log: Log
     ) {
         self.record = record
         self.io = io
         self.http = http
         self.deadlines = deadlines
         self.environment = environment
+        self.unitSockets = unitSockets
         self.eras = eras
+        self.verdicts = verdicts
         self.telemetry = telemetry
         self.log = log.with(["mcp": record.name])
+        readSettings()
+    }
+
+    /// What the row says about the way to the server.
+    private func readSettings() {
+        do throws(UpstreamSettings.Problem) {
+            settings = try UpstreamSettings(metaData: record.configuration.metaData)
+        } catch {
+            settings = UpstreamSettings()
+            log.warning("meta_data is wrong, going on without", fields: ["error": "\(error)"])
+        }
     }
 
     deinit {
@@ -69,9 +95,10 @@ final class Upstream {
     /// Takes a changed row of the registry. True when the session must be opened anew for it.
     func update(_ record: ServerRecord) -> Bool {
         if record.name != self.record.name { log = log.with(["mcp": record.name]) }
-        defer { self.record = record }
-        guard record.configuration != self.record.configuration else { return false }
-        verdict = nil
+        let isSame = record.configuration == self.record.configuration
+        self.record = record
+        if isSame { return false }
+        readSettings()
         return true
     }
 
@@ -120,16 +147,20 @@ final class Upstream {
         if case .unreadable(_, let why) = record.configuration.authentication {
             throw .transport("its credential cannot be read: \(why)")
         }
-        let address = try UpstreamAddress(record.configuration, environment: environment)
+        let address = try UpstreamAddress(
+            record.configuration, environment: environment, unitSockets: unitSockets)
         switch address {
         case .child(let command):
             try await open(
                 ChildTransport(command, io: io, deadlines: deadlines), until: deadline)
+        case .unit(let path):
+            try await open(
+                UnitTransport(path, name: name, io: io, deadlines: deadlines), until: deadline)
         case .eventStream(let url): try await openEventStream(url, until: deadline)
         case .http(let url):
             let transport = HTTPTransport(
-                url: url, headers: record.configuration.authentication.headers, io: io,
-                http: http, deadlines: deadlines)
+                url: url, credential: credential(for: url), connection: settings.connection,
+                io: io, http: http, deadlines: deadlines)
             do throws(UpstreamError) {
                 try await open(transport, until: deadline)
             } catch {
@@ -146,12 +177,18 @@ final class Upstream {
         }
     }
 
+    private func credential(for url: String) -> UpstreamCredential {
+        UpstreamCredential(
+            record.configuration.authentication, resource: url, connection: settings.connection,
+            io: io, http: http)
+    }
+
     private func openEventStream(_ url: String, until deadline: MonotonicTime)
         async throws(UpstreamError)
     {
         let transport = EventStreamTransport(
-            url: url, headers: record.configuration.authentication.headers, io: io, http: http,
-            deadlines: deadlines)
+            url: url, credential: credential(for: url), connection: settings.connection, io: io,
+            http: http, deadlines: deadlines)
         try await open(transport, until: deadline)
     }
 
@@ -168,16 +205,34 @@ final class Upstream {
     private func negotiate(
         _ transport: any UpstreamTransport, until deadline: MonotonicTime
     ) async throws(UpstreamError) {
-        let wanted = verdict ?? (eras == .modernFirst ? .modern : .handshake)
+        let order = settings.eras ?? eras
+        let prefersModern = order == .modernFirst || order == .modernOnly
+        let wanted = verdict ?? (prefersModern ? .modern : .handshake)
         if wanted == .modern, !(transport is EventStreamTransport) {
-            if try await discover(over: transport, until: deadline) { return }
-            try await shakeHands(transport, until: deadline)
+            if try await discover(over: transport, until: deadline) {
+                verdict = session.verdict
+                return
+            }
+            if order == .modernOnly {
+                throw .protocolViolation("server/discover was refused, and the era is pinned")
+            }
+            do throws(UpstreamError) {
+                try await shakeHands(transport, until: deadline)
+            } catch {
+                // A child that took longer to start than we waited has read the first question by
+                // now, and took it as the choice of the era.
+                guard transport.isStdio, case .protocolViolation = error,
+                    try await discover(over: transport, until: deadline)
+                else { throw error }
+            }
         } else {
             do throws(UpstreamError) {
                 try await shakeHands(transport, until: deadline)
             } catch {
                 // A server that knows the stateless era alone refuses the handshake at once.
-                guard verdict == nil, Self.isRefusal(error, over: transport) else { throw error }
+                guard verdict == nil, order != .handshakeOnly,
+                    Self.isRefusal(error, over: transport)
+                else { throw error }
                 let isModern: Bool
                 do throws(UpstreamError) {
                     isModern = try await discover(over: transport, until: deadline)
@@ -210,16 +265,17 @@ final class Upstream {
         _ = session.start()
         let hop = ModernHop(.latest, client: Self.client)
         let call = UpstreamCall(
-            id: calls.nextID(), method: "server/discover", isRepeatable: true, io: io)
-        let params = hop.params(nil)
+            id: calls.nextID(), method: .discover, isRepeatable: true, io: io,
+            until: min(deadline, io.now + deadlines.probe))
+        let params = UpstreamParams.adapted(nil, progressToken: nil, modern: hop)
         call.headers = hop.headers(call.method, params)
         transport.protocolVersion = "\(ProtocolVersion.latest.text)"
-        var answer = UpstreamProbe.Answer.silence(isStdio: transport is ChildTransport)
+        var answer = UpstreamProbe.Answer.silence(isStdio: transport.isStdio)
         var bytes: [UInt8] = []
-        var failure = UpstreamError.timedOut(call.method)
+        var failure = call.lateness
         do throws(UpstreamError) {
             let (found, message) = try await perform(
-                call, params, over: transport, until: min(deadline, io.now + deadlines.probe))
+                call, params, over: transport)
             bytes = found
             answer = .message(message, status: 200)
         } catch {
@@ -256,12 +312,62 @@ final class Upstream {
     }
 
     private static let client = MCPPeer(name: "omni2-native", version: Main.version)
+    /// What clients of ours may be able to do. Whether the one whose call it is can is found out
+    /// when the server asks.
+    private static let capabilities: ClientCapabilities = [
+        .roots, .rootsListChanged, .sampling, .samplingTools, .elicitation, .elicitationURL,
+    ]
 
-    private func listen() {
-        guard let modern else { return transport?.listen(nil) ?? () }
-        let params = modern.params(ModernHop.listenParams(session.capabilities))
-        transport?.listen(
-            UpstreamParams.request(calls.nextID(), "subscriptions/listen", params))
+    /// Begins to hear what belongs to no request; again, when what is wanted has changed.
+    func listen() {
+        guard let transport else { return }
+        guard let modern else {
+            transport.listen(nil)
+            return askForWatched(over: transport)
+        }
+        let id = calls.nextID()
+        let wanted = ModernHop.listenParams(session.capabilities, watched: watched)
+        let params = UpstreamParams.adapted(wanted, progressToken: nil, modern: modern)
+        transport.listen(UpstreamParams.request(id, MCPMethod.listen.name, params))
+        // Over HTTP the old stream is closed; on stdio it has to be said.
+        if let old = listenID, transport.isStdio {
+            post(UpstreamParams.cancelled(old, "replaced"), over: transport)
+        }
+        listenID = id
+    }
+
+    /// A server that cannot say, in the stateless era, when its lists change is spoken to in the other
+    /// one if it can there. Where it cannot either everything stays as it was.
+    func listeningRefused() {
+        listenID = nil
+        guard modern != nil, isConnected, renewing == nil, let transport, settings.eras == nil
+        else { return }
+        let promise = Promise<Result<Void, UpstreamError>>(io)
+        renewing = promise
+        io.spawn { await self.fallBack(over: transport, promise) }
+    }
+
+    private func fallBack(
+        over transport: any UpstreamTransport, _ promise: Promise<Result<Void, UpstreamError>>
+    ) async {
+        let before = (session, modern, catalogue, transport.protocolVersion)
+        transport.protocolVersion = nil
+        do throws(UpstreamError) {
+            try await shakeHands(transport, until: io.now + deadlines.handshake)
+            let announces: ServerCapabilities = [
+                .toolsListChanged, .promptsListChanged, .resourcesListChanged,
+            ]
+            guard !session.capabilities.isDisjoint(with: announces) else { throw .notConnected }
+            verdict = .handshake
+            keepLists(of: before.2)
+            log.debug("listening in the handshake era, the stateless one is not offered for that")
+        } catch {
+            _ = transport.forgetSession()
+            (session, modern, catalogue, transport.protocolVersion) = before
+        }
+        renewing = nil
+        promise.fulfil(.success(()))
+        if modern == nil, self.transport === transport { listen() }
     }
 
     private func shakeHands(
@@ -271,10 +377,10 @@ final class Upstream {
         _ = session.start()
         modern = nil
         let call = UpstreamCall(
-            id: calls.nextID(), method: "initialize", isRepeatable: true, io: io)
+            id: calls.nextID(), method: .initialize, isRepeatable: true, io: io, until: deadline)
         let params = MCPClientSession.initializeParams(
-            client: Self.client, capabilities: [])
-        let (bytes, message) = try await perform(call, params, over: transport, until: deadline)
+            client: Self.client, capabilities: Self.capabilities)
+        let (bytes, message) = try await perform(call, params, over: transport)
         let action = unsafe session.initializeAnswered(message, in: bytes.span.bytes)
         guard action == .sendInitialized, let result = message.payload else {
             throw refusal(bytes, message)
@@ -287,6 +393,7 @@ final class Upstream {
         _ = session.initializedSent()
         catalogue.instructions = session.instructions
         sessionNumber += 1
+        if let logLevel { askForLogLevel(logLevel, over: transport) }
     }
 
     private func refusal(_ bytes: [UInt8], _ message: RPCMessage) -> UpstreamError {
@@ -307,7 +414,7 @@ final class Upstream {
         let start = io.now
         do throws(UpstreamError) {
             _ = try await request(
-                modern == nil ? "ping" : "server/discover", paramsJSON: nil, until: deadline)
+                modern == nil ? .ping : .discover, paramsJSON: nil, until: deadline)
         } catch {
             // A server that does not know ping has answered all the same.
             guard case .rpc = error else { throw error }
@@ -318,68 +425,39 @@ final class Upstream {
         return UpstreamCheck(toolCount: tools.count, responseTime: elapsed)
     }
 
-    /// The raw `result` object, as it came. `meta` is merged into `params._meta`; the progress
-    /// token is ours, and `progress` receives the raw params of each notification.
+    /// The raw `result` object, as it came. The progress token is ours.
     ///
     /// - Throws: `rpc` when the server refused the call; a tool's own failure is a result with
     ///   `isError`. `stopped` after a cancellation.
-    func callTool(
-        _ name: String, argumentsJSON: [UInt8], meta: [UInt8]?, trace: TraceContext? = nil,
-        until deadline: MonotonicTime, progress: (([UInt8]) -> Void)? = nil, cancellation: UpstreamCancellation? = nil
+    func send(
+        _ request: UpstreamRequest, until deadline: MonotonicTime
     ) async throws(UpstreamError) -> [UInt8] {
-        let tool = catalogue.tools.first { $0.name == name }
-        let options = CallOptions(
-            isRepeatable: tool?.annotations.saidReadOnly == true, target: name,
-            trace: trace, progress: progress, cancellation: cancellation)
-        let baggage = RequestContext.current?.baggage
-        return try await exchange("tools/call", options, until: deadline) { id, trace in
-            UpstreamParams.toolCall(
-                name, argumentsJSON, meta: trace?.added(to: meta, baggage: baggage) ?? meta,
-                progressToken: progress == nil ? nil : id,
-                keepsEnvelope: modern != nil)
-        }
+        try await exchange(request, until: deadline)
     }
 
-    /// Any other method. The raw `result` object, as it came.
+    /// Any other method, asked by ourselves.
     func request(
-        _ method: String, paramsJSON: [UInt8]?, until deadline: MonotonicTime,
-        cancellation: UpstreamCancellation? = nil
+        _ method: MCPMethod, paramsJSON: [UInt8]?, until deadline: MonotonicTime
     ) async throws(UpstreamError) -> [UInt8] {
-        let known = MCPMethod(name: method)
-        let options = CallOptions(
-            isRepeatable: known?.isRepeatable ?? false, progress: nil, cancellation: cancellation)
-        return try await exchange(method, options, until: deadline) { _, _ in paramsJSON }
+        try await exchange(UpstreamRequest(method, params: paramsJSON), until: deadline)
     }
 
-    private struct CallOptions {
-        var isRepeatable: Bool
-        /// The tool, for the name of the step.
-        var target: String?
-        /// The step above; nil takes that of the request at hand.
-        var trace: TraceContext?
-        var progress: (([UInt8]) -> Void)?
-        var cancellation: UpstreamCancellation?
-    }
-
-    /// One request and its answer. A session the server has forgotten is renewed once: it refused
-    /// the request without looking at it, so sending it again cannot do anything twice.
     private func exchange(
-        _ method: String, _ options: CallOptions, until deadline: MonotonicTime,
-        _ params: (Int64, TraceContext?) -> [UInt8]?
+        _ request: UpstreamRequest, until deadline: MonotonicTime
     ) async throws(UpstreamError) -> [UInt8] {
         let start = MonotonicTime.read()
-        let parent = options.trace ?? RequestContext.current?.trace
+        let method = request.method.name
+        let parent = request.trace ?? RequestContext.current?.trace
         let span = telemetry?.step(
-            options.target.map { "\(method) \($0)" } ?? method, .client, in: parent,
-            spanAttributes(method, options.target))
+            request.target.map { "\(method) \($0)" } ?? "\(method)", .client, in: parent,
+            spanAttributes(request))
         do throws(UpstreamError) {
-            let result = try await ask(
-                method, options, span?.context ?? parent, until: deadline, params)
-            telemetry?.asked(name, method, since: start, nil)
+            let result = try await ask(request, span?.context ?? parent, until: deadline)
+            telemetry?.asked(name, "\(method)", since: start, nil)
             span?.end()
             return result
         } catch {
-            telemetry?.asked(name, method, since: start, error)
+            telemetry?.asked(name, "\(method)", since: start, error)
             span?.fail(error.typeWord, error.description)
             span?.end()
             throw error
@@ -387,47 +465,53 @@ final class Upstream {
     }
 
     /// OpenTelemetry's conventions for MCP.
-    private func spanAttributes(
-        _ method: String, _ target: String?
-    ) -> [SpanRecord.Attribute] {
+    private func spanAttributes(_ request: UpstreamRequest) -> [SpanRecord.Attribute] {
         var attributes: [SpanRecord.Attribute] = [
-            .init("mcp.method.name", .text(method)), .init("rpc.system.name", "jsonrpc"),
-            .init("omni2.mcp", .text(name)),
+            .init("mcp.method.name", .text("\(request.method.name)")),
+            .init("rpc.system.name", "jsonrpc"), .init("omni2.mcp", .text(name)),
         ]
-        if let target {
+        if let target = request.target {
             attributes.append(.init("gen_ai.operation.name", "execute_tool"))
             attributes.append(.init("gen_ai.tool.name", .text(target)))
         }
         return attributes
     }
 
+    /// One request and its answer. A session the server has forgotten is renewed once: it refused
+    /// the request without looking at it, so sending it again cannot do anything twice.
     private func ask(
-        _ method: String, _ options: CallOptions, _ trace: TraceContext?,
-        until deadline: MonotonicTime, _ params: (Int64, TraceContext?) -> [UInt8]?
+        _ request: UpstreamRequest, _ trace: TraceContext?, until deadline: MonotonicTime
     ) async throws(UpstreamError) -> [UInt8] {
         var mayRenew = true
+        var mayListAgain = true
         while true {
             try await sessionIsThere(until: deadline)
             guard let transport else { throw .notConnected }
-            if options.cancellation?.reason != nil { throw .stopped }
+            if request.cancellation?.reason != nil { throw .stopped }
             let number = sessionNumber
             let call = UpstreamCall(
-                id: calls.nextID(), method: method, isRepeatable: options.isRepeatable, io: io,
-                progress: options.progress)
-            options.cancellation?.action = { [weak self] in self?.cancel(call, $0) }
+                id: calls.nextID(), method: request.method, isRepeatable: request.isRepeatable,
+                io: io, until: deadline, listener: request.listener)
+            request.cancellation?.action = { [weak self] in self?.cancel(call, $0) }
             do throws(UpstreamError) {
-                var params = params(call.id, trace)
-                if let modern {
-                    let whole = modern.params(params)
-                    call.headers = modern.headers(method, whole)
-                    params = whole
-                }
+                let params = UpstreamParams.adapted(
+                    request.params, progressToken: request.wantsProgress ? call.id : nil,
+                    modern: modern,
+                    more: request.target == nil
+                        ? [] : trace?.changes(baggage: RequestContext.current?.baggage) ?? [])
+                if let modern { call.headers = modern.headers(request.method, params) }
                 if let context = RequestContext.current { call.headers += context.headers(trace) }
-                let (bytes, message) = try await perform(
-                    call, params, over: transport, until: deadline)
+                let (bytes, message) = try await perform(call, params, over: transport)
                 if let error = UpstreamError(answer: message, in: bytes) { throw error }
                 return message.result(in: bytes)
             } catch {
+                if error.isHeaderMismatch, request.method == .callTool, mayListAgain {
+                    // The schema has changed under us: what goes into headers is read again.
+                    mayListAgain = false
+                    let tools = try await list(.tools, until: deadline)
+                    if tools != catalogue.tools { takeOver { $0.tools = tools } }
+                    continue
+                }
                 guard error == .sessionExpired, mayRenew else { throw error }
                 mayRenew = false
                 try await renew(after: number, until: deadline)
@@ -449,32 +533,37 @@ final class Upstream {
 
     /// Sends and waits. The call is out of the table afterwards, however it ended.
     private func perform(
-        _ call: UpstreamCall, _ params: [UInt8]?, over transport: any UpstreamTransport,
-        until deadline: MonotonicTime
+        _ call: UpstreamCall, _ params: [UInt8]?, over transport: any UpstreamTransport
     ) async throws(UpstreamError) -> ([UInt8], RPCMessage) {
         guard calls.count < deadlines.pendingMax else { throw .overloaded }
         calls.add(call)
         defer { calls.remove(call) }
         do throws(UpstreamError) {
             try await transport.send(
-                UpstreamParams.request(call.id, call.method, params), for: call, until: deadline)
+                UpstreamParams.request(call.id, call.method.name, params), for: call)
         } catch {
             // What ended the call explains more than what became of its request.
-            if case .failed(let reason)? = call.outcome { throw reason }
-            if case .answered(let bytes, let message)? = call.outcome { return (bytes, message) }
-            if case .timedOut = error {
-                announceCancellation(of: call, "timed out")
-                throw .timedOut(call.method)
+            if call.outcome == nil {
+                if case .timedOut = error { throw late(call) }
+                if case .unanswered = error { throw late(call) }
+                call.end(.failed(error))
+                throw error
             }
-            throw error
         }
-        switch await call.outcome(until: deadline) {
+        switch await call.awaitOutcome() {
         case .answered(let bytes, let message): return (bytes, message)
+        case .failed(.timedOut): throw late(call)
         case .failed(let error): throw error
-        case nil:
-            announceCancellation(of: call, "timed out")
-            throw .timedOut(call.method)
+        case nil: throw late(call)
         }
+    }
+
+    /// The call's time is over: its questions end, and the server is told.
+    private func late(_ call: UpstreamCall) -> UpstreamError {
+        let error = call.lateness
+        call.end(.failed(error))
+        announceCancellation(of: call, "timed out")
+        return error
     }
 
     private func cancel(_ call: UpstreamCall, _ reason: String) {
@@ -486,7 +575,7 @@ final class Upstream {
 
     /// Tells the server, in the background, that nobody waits any more.
     private func announceCancellation(of call: UpstreamCall, _ reason: String) {
-        guard call.method != "initialize", let transport, !transport.cancelsByClosing else {
+        guard call.method != .initialize, let transport, !transport.cancelsByClosing else {
             return
         }
         let message = UpstreamParams.cancelled(call.id, reason)

@@ -7,11 +7,21 @@ enum UpstreamAddress: Equatable {
     /// The form of 2024-11-05: GET names the place to POST to.
     case eventStream(url: String)
     case child(ChildProcess.Command)
+    /// A stdio server that is a unit of systemd's: the socket of `omni2-mcp@NAME.socket`.
+    case unit(path: String)
 
+    /// `unitSockets`: where stdio servers are units, nil where they are children.
+    ///
     /// - Throws: `transport` with what is wrong with the row.
-    init(_ configuration: ServerConfiguration, environment: Environment) throws(UpstreamError) {
+    init(
+        _ configuration: ServerConfiguration, environment: Environment, unitSockets: String? = nil
+    ) throws(UpstreamError) {
         let url = configuration.url
         if configuration.transport == "stdio" || url.hasPrefix("stdio:") {
+            if let unitSockets {
+                self = .unit(path: try Self.socket(configuration.name, in: unitSockets))
+                return
+            }
             self = .child(try Self.command(configuration, environment))
             return
         }
@@ -27,6 +37,15 @@ enum UpstreamAddress: Equatable {
         } else {
             self = isEventStream ? .eventStream(url: url) : .http(url: url)
         }
+    }
+
+    private static func socket(
+        _ name: String, in directory: String
+    ) throws(UpstreamError) -> String {
+        guard !name.contains("/"), !name.hasPrefix(".") else {
+            throw .transport("\(name) cannot be the name of a unit; choose one without a slash")
+        }
+        return "\(directory)/\(name).sock"
     }
 
     /// `stdio` of `meta_data`, or the words after `stdio:` in the URL.
@@ -109,8 +128,8 @@ extension ServerConfiguration.Authentication {
         case .bearer(let token): [.init("Authorization", "Bearer \(token)")]
         case .apiKey(let header, let key): [.init(header, key)]
         case .headers(let headers): headers.map { .init($0.name, $0.value) }
-        // Nobody gets here: such a server is not connected to.
-        case .unreadable: []
+        // Nobody gets here: tokens are fetched, and what cannot be read is not connected to.
+        case .oauth, .unreadable: []
         }
     }
 }

@@ -15,6 +15,9 @@ struct UpstreamDeadlines: Sendable, Equatable {
     /// First pause before a broken notification stream is opened again; doubles to a minute.
     var streamRetry: Duration = .seconds(1)
 
+    /// How long a client may take to answer what a server asks in the middle of a call.
+    var input: Duration = .seconds(300)
+
     /// Beyond it an answer is `tooLarge`.
     var messageBytesMax = 64 << 20
     /// Calls at one time; beyond it a call fails at once.

@@ -1,3 +1,5 @@
+import OmniCore
+
 /// Why a conversation with an MCP server did not end in a result.
 ///
 /// `countsAsFailure` is what the circuit breaker asks: a server that answered, even with an error,
@@ -7,6 +9,8 @@ enum UpstreamError: Error, Sendable, Equatable {
     case transport(String)
     /// Which step did not end before its deadline.
     case timedOut(String)
+    /// The server asked the client something during this call and got no answer in time.
+    case unanswered(String)
     /// The server forgot our session and the request could not be repeated safely.
     case sessionExpired
     /// The server answered with an error: code, message and the raw bytes of `data`.
@@ -22,10 +26,19 @@ enum UpstreamError: Error, Sendable, Equatable {
     /// `close` or a cancellation ended the call.
     case stopped
 
+    /// The server and we disagree about what a tool's schema puts into headers.
+    var isHeaderMismatch: Bool {
+        if case .rpc(let code, _, _) = self {
+            code == RPCCode.headerMismatch.rawValue
+        } else {
+            false
+        }
+    }
+
     var countsAsFailure: Bool {
         switch self {
         case .transport, .timedOut, .sessionExpired, .protocolViolation: true
-        case .rpc, .tooLarge, .notConnected, .overloaded, .stopped: false
+        case .rpc, .tooLarge, .notConnected, .overloaded, .stopped, .unanswered: false
         }
     }
 }
@@ -36,6 +49,10 @@ enum UpstreamEras: Sendable, Equatable {
     case handshakeFirst
     /// `server/discover`; `initialize` unless the answer is a modern one.
     case modernFirst
+    /// `"era": "handshake"` in the server's `meta_data`: nothing else is tried.
+    case handshakeOnly
+    /// `"era": "modern"`: likewise.
+    case modernOnly
 }
 
 extension UpstreamError: CustomStringConvertible {
@@ -43,6 +60,7 @@ extension UpstreamError: CustomStringConvertible {
         switch self {
         case .transport(let text): text
         case .timedOut(let step): "timed out: \(step)"
+        case .unanswered(let method): "the client did not answer what the server asked: \(method)"
         case .sessionExpired: "the server no longer knows the session"
         case .rpc(let code, let message, _): "\(message) (\(code))"
         case .protocolViolation(let text): "protocol violation: \(text)"

@@ -6,12 +6,12 @@ extension Upstream {
     enum List {
         case tools, prompts, resources, resourceTemplates
 
-        var method: String {
+        var method: MCPMethod {
             switch self {
-            case .tools: "tools/list"
-            case .prompts: "prompts/list"
-            case .resources: "resources/list"
-            case .resourceTemplates: "resources/templates/list"
+            case .tools: .listTools
+            case .prompts: .listPrompts
+            case .resources: .listResources
+            case .resourceTemplates: .listResourceTemplates
             }
         }
 
@@ -54,7 +54,7 @@ extension Upstream {
             return try await self.list(list, until: deadline)
         } catch {
             log.notice(
-                "\(list.method) failed, going on without", fields: ["error": "\(error)"])
+                "\(list.method.name) failed, going on without", fields: ["error": "\(error)"])
             return []
         }
     }
@@ -82,7 +82,7 @@ extension Upstream {
             case .done: return list == .tools ? callable(items) : items
             case .next, .givenUp:
                 log.warning(
-                    "\(list.method) has no end, going on with what came",
+                    "\(list.method.name) has no end, going on with what came",
                     fields: ["items": items.count])
                 return list == .tools ? callable(items) : items
             }
@@ -97,7 +97,7 @@ extension Upstream {
         let whole = ByteRange(offset: 0, count: result.count)
         guard let array = JSONScanner.member(list.member, of: whole, in: span),
             JSONScanner.kind(of: array, in: span) == .array
-        else { throw .protocolViolation("\(list.method) did not answer a list") }
+        else { throw .protocolViolation("\(list.method.name) did not answer a list") }
         var elements = JSONElements(of: array, in: span)
         while let element = elements.next(in: span), items.count < deadlines.itemsMax {
             let key = JSONScanner.member(list.key, of: element, in: span)
@@ -125,7 +125,13 @@ extension Upstream {
 
     private func refreshUntilQuiet() async {
         defer { isRefreshing = false }
+        var pause = Duration.milliseconds(100)
         repeat {
+            // Who announces without end is listened to less and less.
+            if mustRefreshAgain {
+                await io.sleep(until: io.now + pause)
+                pause = min(pause * 2, .seconds(5))
+            }
             mustRefreshAgain = false
             do throws(UpstreamError) {
                 let found = try await listAll(until: io.now + deadlines.list * 4)

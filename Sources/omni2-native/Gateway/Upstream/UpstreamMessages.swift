@@ -14,7 +14,7 @@ extension Upstream: UpstreamSink {
     /// Answers that came when nobody waited any more.
     var lateAnswers: Int { calls.lateAnswers }
 
-    func received(_ bytes: [UInt8]) {
+    func received(_ bytes: [UInt8], on call: UpstreamCall?) {
         let incoming: RPCIncoming
         do throws(RPCFailure) {
             incoming = try unsafe RPCIncoming.read(bytes.span.bytes, depthMax: 128)
@@ -26,60 +26,66 @@ extension Upstream: UpstreamSink {
             return
         }
         switch incoming {
-        case .message(let message): received(message, in: bytes)
-        case .batch(let array): receivedBatch(array, in: bytes)
+        case .message(let message): received(message, in: bytes, on: call)
+        case .batch(let array): receivedBatch(array, in: bytes, on: call)
         }
     }
 
     /// One revision had batches; each element becomes a message of its own.
-    private func receivedBatch(_ array: ByteRange, in bytes: [UInt8]) {
+    private func receivedBatch(
+        _ array: ByteRange, in bytes: [UInt8], on call: UpstreamCall?
+    ) {
         var elements = unsafe JSONElements(of: array, in: bytes.span.bytes)
         var messages: [[UInt8]] = []
         while let element = unsafe elements.next(in: bytes.span.bytes) {
             messages.append(unsafe JSONScanner.copy(element, from: bytes.span.bytes))
         }
-        for message in messages where message.first == UInt8(ascii: "{") { received(message) }
+        for message in messages where message.first == UInt8(ascii: "{") {
+            received(message, on: call)
+        }
     }
 
-    private func received(_ message: RPCMessage, in bytes: [UInt8]) {
+    private func received(
+        _ message: RPCMessage, in bytes: [UInt8], on call: UpstreamCall?
+    ) {
         switch message.kind {
         case .result, .error:
             let id = unsafe JSONScanner.int(message.id, in: bytes.span.bytes)
+            if let id, id == listenID {
+                if message.kind == .error { listeningRefused() }
+                return
+            }
             calls.answer(id, bytes, message)
-        case .request: answer(message, in: bytes)
-        case .notification: take(message, in: bytes)
+        case .request: answer(message, in: bytes, on: call)
+        case .notification: take(message, in: bytes, on: call)
         }
     }
 
-    /// We declare no capability of a client, so there is little a server may ask of us.
-    private func answer(_ message: RPCMessage, in bytes: [UInt8]) {
-        guard let transport, let id = message.id else { return }
-        let span = unsafe bytes.span.bytes
-        let rawID = JSONScanner.copy(id, from: span)
-        var answer: [UInt8] = []
-        if MCPMethod(message.method, in: span) == .ping {
-            RPCWriter.result(id: rawID, result: Array("{}".utf8), to: &answer)
-        } else {
-            RPCWriter.error(
-                id: rawID, code: .methodNotFound, message: "Method not found", to: &answer)
-        }
-        post(answer, over: transport)
-    }
-
-    private func take(_ message: RPCMessage, in bytes: [UInt8]) {
+    private func take(_ message: RPCMessage, in bytes: [UInt8], on call: UpstreamCall?) {
         let span = unsafe bytes.span.bytes
         switch MCPMethod(message.method, in: span) {
         case .progress:
             guard let params = message.params else { return }
             let token = JSONScanner.member("progressToken", of: params, in: span)
             guard let id = JSONScanner.int(token, in: span) else { return }
-            calls[id]?.progress?(JSONScanner.copy(params, from: span))
+            calls[id]?.listener?.progressed(JSONScanner.copy(params, from: span))
         case .toolsListChanged, .promptsListChanged, .resourcesListChanged:
             // While connecting the lists are being read anyway.
             if isConnected { refresh() }
-        default:
-            let method = JSONScanner.string(message.method, in: span) ?? ""
-            notified(self, method, message.params.map { JSONScanner.copy($0, from: span) } ?? [])
+        case .logMessage:
+            // Without a stream of its own a message belongs to whoever is the only one asking.
+            guard let params = message.params else { return }
+            let owner = call?.listener ?? calls.onlyAsked?.listener
+            owner?.logged(JSONScanner.copy(params, from: span))
+        case .resourceUpdated:
+            guard let params = message.params,
+                let uri = JSONScanner.string(
+                    JSONScanner.member("uri", of: params, in: span), in: span)
+            else { return }
+            resourceUpdated(self, uri)
+        case .cancelled: withdrawQuestion(message.params, in: span)
+        // Of a later revision, or only for information.
+        default: break
         }
     }
 

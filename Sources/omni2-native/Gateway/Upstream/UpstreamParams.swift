@@ -2,47 +2,68 @@ import OmniCore
 
 /// The messages we send, written.
 enum UpstreamParams {
-    static func request(_ id: Int64, _ method: String, _ params: [UInt8]?) -> [UInt8] {
-        var json = JSONWriter(reserving: 64 + method.utf8.count + (params?.count ?? 0))
-        json.object { json in
-            json.member("jsonrpc", "2.0")
-            json.member("id", id)
-            json.member("method", method)
-            if let params { json.member("params", raw: params) }
-        }
-        return json.take()
+    static func request(_ id: Int64, _ method: StaticString, _ params: [UInt8]?) -> [UInt8] {
+        var message: [UInt8] = []
+        message.reserveCapacity(64 + method.utf8CodeUnitCount + (params?.count ?? 0))
+        RPCWriter.request(id: id, method: method, params: params, to: &message)
+        return message
     }
 
-    /// `meta` is an object; its progress token is the caller's and must not reach the server, nor
-    /// must the envelope of the stateless era reach one that does not know it.
-    static func toolCall(
-        _ name: String, _ arguments: [UInt8], meta: [UInt8]?, progressToken: Int64?,
-        keepsEnvelope: Bool = false
-    ) -> [UInt8] {
-        let meta = self.meta(meta, progressToken, keepsEnvelope)
-        var json = JSONWriter(
-            reserving: 64 + name.utf8.count + arguments.count + (meta?.count ?? 0))
+    static func toolCall(_ name: String, _ arguments: [UInt8]) -> [UInt8] {
+        var json = JSONWriter(reserving: 32 + name.utf8.count + arguments.count)
         json.object { json in
             json.member("name", name)
             json.member("arguments", raw: arguments.isEmpty ? Array("{}".utf8) : arguments)
-            if let meta { json.member("_meta", raw: meta) }
         }
         return json.take()
     }
 
-    private static func meta(
-        _ meta: [UInt8]?, _ progressToken: Int64?, _ keepsEnvelope: Bool
-    ) -> [UInt8]? {
-        let token = progressToken.map { Array(String($0).utf8) }
-        guard let meta else {
-            return token.map { Array("{\"progressToken\":".utf8) + $0 + Array("}".utf8) }
+    /// A client's params as this hop wants them: our progress token or none, the envelope of the
+    /// stateless era on or off, what only that era knows away from servers of the other, and `more`
+    /// in `_meta`.
+    static func adapted(
+        _ params: [UInt8]?, progressToken: Int64?, modern: ModernHop?,
+        more: [JSONSplice.Change] = []
+    ) -> [UInt8] {
+        let params = params ?? Array("{}".utf8)
+        let whole = ByteRange(offset: 0, count: params.count)
+        return params.withRawSpan { bytes in
+            var meta = JSONScanner.member("_meta", of: whole, in: bytes)
+            if let found = meta, JSONScanner.kind(of: found, in: bytes) != .object { meta = nil }
+            var inside = modern?.envelope(over: meta, in: bytes) ?? ModernRequest.envelopeRemoval
+            inside.append(
+                JSONSplice.Change(
+                    "progressToken", progressToken.map { Array(String($0).utf8) }))
+            inside += more
+            var splice = JSONSplice()
+            var outside: [JSONSplice.Change] = []
+            if modern == nil {
+                for name in Self.roundMembers
+                where JSONScanner.member(name, of: whole, in: bytes) != nil {
+                    outside.append(.removal(of: name))
+                }
+            }
+            if let meta {
+                splice.edit(meta, in: bytes, inside)
+            } else if inside.contains(where: { $0.json != nil }) {
+                outside.append(JSONSplice.Change("_meta", Self.object(inside)))
+            }
+            if !outside.isEmpty { splice.edit(whole, in: bytes, outside) }
+            return splice.isEmpty ? params : splice.applied(to: whole, of: bytes)
         }
-        let whole = ByteRange(offset: 0, count: meta.count)
-        var splice = JSONSplice()
-        var changes = [JSONSplice.Change("progressToken", token)]
-        if !keepsEnvelope { changes += ModernRequest.envelopeRemoval }
-        unsafe splice.edit(whole, in: meta.span.bytes, changes)
-        return unsafe splice.applied(to: whole, of: meta.span.bytes)
+    }
+
+    /// What a second round of the stateless era carries.
+    private static let roundMembers: [StaticString] = ["inputResponses", "requestState"]
+
+    private static func object(_ changes: [JSONSplice.Change]) -> [UInt8] {
+        var json = JSONWriter()
+        json.object { json in
+            for change in changes {
+                if let value = change.json { json.member(change.name, raw: value) }
+            }
+        }
+        return json.take()
     }
 
     static func cancelled(_ id: Int64, _ reason: String) -> [UInt8] {
