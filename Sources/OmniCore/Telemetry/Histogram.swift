@@ -66,6 +66,7 @@ public struct Histogram: Sendable {
 /// Quantiles of the last observations, exact over these, with the sum and count of all.
 public struct RecentQuantiles: Sendable {
     private var recent: [Double]
+    private let countMax: Int
     private var next = 0
     public private(set) var sum = 0.0
     public private(set) var count: UInt64 = 0
@@ -73,12 +74,13 @@ public struct RecentQuantiles: Sendable {
     public init(capacity: Int) {
         recent = []
         recent.reserveCapacity(capacity)
+        countMax = capacity
     }
 
     public mutating func observe(_ value: Double) {
         count += 1
         sum += value
-        if recent.count < recent.capacity {
+        if recent.count < countMax {
             recent.append(value)
         } else {
             recent[next] = value
