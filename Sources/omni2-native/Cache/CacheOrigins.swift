@@ -71,8 +71,7 @@ extension LiveServer {
         var parts: [[UInt8]] = [own.url, own.transport, own.metaData].map { Array($0.utf8) }
         parts.append(contentsOf: own.authentication.parts.map { Array($0.utf8) })
         if let catalogue = upstream?.catalogue {
-            parts.append(Array(catalogue.protocolVersion.utf8))
-            parts.append(catalogue.serverInfo)
+            parts.append(contentsOf: Self.identity(catalogue.serverInfo))
             parts.append(contentsOf: catalogue.tools.map(\.json))
         }
         var text: [UInt8] = []
@@ -83,6 +82,19 @@ extension LiveServer {
         var hex = ByteWriter(capacity: 64)
         Digest.sha256(text).withRawSpan { Hex.encode($0, into: &hex) }
         return hex.string()
+    }
+
+    /// Name and version alone: the rest differs between the eras a server can be spoken to in.
+    private static func identity(_ serverInfo: [UInt8]) -> [[UInt8]] {
+        serverInfo.withRawSpan { bytes in
+            let whole = ByteRange(offset: 0, count: bytes.byteCount)
+            let members: [StaticString] = ["name", "version"]
+            return members.map { member in
+                JSONScanner.member(member, of: whole, in: bytes).map {
+                    JSONScanner.copy($0, from: bytes)
+                } ?? []
+            }
+        }
     }
 }
 

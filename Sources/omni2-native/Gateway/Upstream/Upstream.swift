@@ -305,7 +305,7 @@ final class Upstream {
     ) {
         modern = ModernHop(version, client: Self.client)
         transport.protocolVersion = "\(version.text)"
-        catalogue = UpstreamCatalogue(discovery: answer)
+        introduce(UpstreamCatalogue(discovery: answer))
         catalogue.protocolVersion = "\(version.text)"
         catalogue.instructions = session.instructions
         sessionNumber += 1
@@ -359,7 +359,6 @@ final class Upstream {
             ]
             guard !session.capabilities.isDisjoint(with: announces) else { throw .notConnected }
             verdict = .handshake
-            keepLists(of: before.2)
             log.debug("listening in the handshake era, the stateless one is not offered for that")
         } catch {
             _ = transport.forgetSession()
@@ -385,7 +384,7 @@ final class Upstream {
         guard action == .sendInitialized, let result = message.payload else {
             throw refusal(bytes, message)
         }
-        catalogue = UpstreamCatalogue(initialize: result, in: bytes)
+        introduce(UpstreamCatalogue(initialize: result, in: bytes))
         transport.protocolVersion = catalogue.protocolVersion
         var initialized: [UInt8] = []
         RPCWriter.notification(method: "notifications/initialized", params: nil, to: &initialized)
@@ -620,7 +619,8 @@ final class Upstream {
             catalogue = before
             endSession(error)
         } else if self.transport === transport {
-            keepLists(of: before)
+            epoch += 1
+            catalogue.epoch = epoch
             log.info("session renewed after the server forgot it")
             listen()
             refresh()
@@ -629,10 +629,12 @@ final class Upstream {
         try outcome.get()
     }
 
-    /// The lists stay until they are read again, under a new epoch.
-    private func keepLists(of before: UpstreamCatalogue) {
-        epoch += 1
-        catalogue.epoch = epoch
+    /// What the server says of itself. The lists stay until they are read again: nobody may find
+    /// them empty meanwhile.
+    private func introduce(_ server: UpstreamCatalogue) {
+        let before = catalogue
+        catalogue = server
+        catalogue.epoch = before.epoch
         catalogue.tools = before.tools
         catalogue.prompts = before.prompts
         catalogue.resources = before.resources
