@@ -81,7 +81,7 @@ def test_many_restarts_keep_one_segment_each(kept, store, counting):
         again(one, store)
         assert text(one, "a") == "a 1"
     store.receive()
-    assert {name: len(some) for name, some in store.stored.items()} == dict.fromkeys(SEGMENTS, 1)
+    assert {name: len(some) for name, some in store.stored.items()} == dict.fromkeys((*SEGMENTS, "event-log"), 1)
     assert counting.calls("count") == 1
 
 
@@ -171,7 +171,7 @@ def test_unknown_names_are_dropped(kept, store):
     store.put("somebody-elses", os.memfd_create("unknown"))
     again(one, store)
     eventually(lambda: (store.receive(), "somebody-elses" not in store.stored)[1])
-    assert set(store.stored) == set(SEGMENTS)
+    assert set(store.stored) == {*SEGMENTS, "event-log"}
 
 
 def test_a_server_that_is_gone_leaves_no_entries(kept, store, omni2cache):

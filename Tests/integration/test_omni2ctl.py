@@ -222,7 +222,7 @@ class TestImport:
         file = tmp_path / "servers.json"
         file.write_text(json.dumps({"mcpServers": {"fine": stdio_entry(), "a": 1, "b": {}}}))
         said = ctl.refused("mcp", "import", file)
-        assert "mcpServers.a: must be an object" in said and "mcpServers.b: needs url or command" in said
+        assert "a: must be an object" in said and "b: needs url or command" in said
         assert ctl.json("mcp", "list") == {"servers": []}
         file.write_text("{")
         assert "not JSON" in ctl.refused("mcp", "import", file)

@@ -11,10 +11,10 @@ SERVICES = {"Main", "Coordinator", "Cache", "WebSocket", "CircuitBreaker", "Gate
             "API", "Database", "Cluster", "Telemetry", "Chat"}
 # Service and what its line says, in order.
 START = [
+    ("Cache", r"(?i)started.* max_size=1000 ttl=300"),
     ("Database", r"[Dd]atabase .*connected|[Cc]onnected .*database|[Dd]atabase (is )?(open|ready)"),
     ("Main|Gateway|Coordinator", r"(?i)servers? .*loaded|loaded .*servers?"),
     ("Coordinator", r"(?i)started"),
-    ("Cache", r"(?i)started.* max_size=1000 ttl=300"),
     ("WebSocket", r"(?i)started"),
     ("Main", r"(?i)ready"),
 ]

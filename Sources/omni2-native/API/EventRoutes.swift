@@ -44,8 +44,7 @@ struct EventRoutes {
         ) { stream($0) }
         router.on(
             .post, "/api/v1/events/publish", .administrator,
-            "Publishes an event".described.taking(.map(.any))
-                .answering(.ok, .reply(.required("seq", .count)))
+            "Publishes an event".described.explained(PublishRequest.rule).answering(.ok, .reply(.required("seq", .count)))
         ) { publish($0) }
         router.on(
             .get, "/api/v1/events/metadata", .viewer,

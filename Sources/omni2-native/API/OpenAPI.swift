@@ -50,7 +50,7 @@ struct OpenAPI {
         if let detail = description.detail { value["description"] = .string(detail) }
         if case .open = route.access { value["security"] = [] }
         let parameters = Self.names(in: route.pattern).map { name -> JSONValue in
-            let schema = description.path[name] ?? Self.pathSchema(name)
+            let schema = description.schema(ofPathValue: name)
             return ["name": .string(name), "in": "path", "required": true, "schema": schema.json]
         }
         let queries = description.query.map { parameter -> JSONValue in
@@ -100,10 +100,6 @@ struct OpenAPI {
             "message": ["type": "string"], "path": ["type": "string"],
         ],
     ]
-
-    private static func pathSchema(_ name: String) -> JSONSchema {
-        name == "id" || name.hasSuffix("_id") ? .id : .text(.printable, 1...1000)
-    }
 
     private static func names(in pattern: String) -> [String] {
         pattern.split(separator: "/").filter { $0.hasPrefix("{") }.map {

@@ -39,7 +39,8 @@ struct RouteDescription {
                 case .boolean: Self.flag(text).map { .bool($0) }
                 default: .string(text)
                 }
-            return value.flatMap { schema.allows($0) ? $0 : nil }
+            guard let value, schema.allows(value) else { return nil }
+            return value
         }
     }
 
@@ -63,6 +64,12 @@ struct RouteDescription {
     var answers: [Answer] = [Answer(status: .ok, schema: .map(.any))]
 
     init(_ summary: String) { self.summary = summary }
+
+    /// What a value of the path may be.
+    func schema(ofPathValue name: String) -> JSONSchema {
+        if let schema = path[name] { return schema }
+        return name == "id" || name.hasSuffix("_id") ? .id : .text(.printable, 1...1000)
+    }
 
     /// `router.on(.get, "/x", .viewer, "Lists the x".described.asking(.text("name", "…")))`
     func asking(_ parameters: Parameter...) -> Self {

@@ -81,6 +81,14 @@ struct Router {
         /// Checks what the description says, and hands over.
         fileprivate func run(_ call: Call) {
             var call = call
+            for (name, text) in call.values {
+                let schema = description.schema(ofPathValue: name)
+                // What is no number at all, the handler explains better.
+                let value = schema == .id ? Int64(text).map { JSONValue.int($0) } : .string(text)
+                if let value, !schema.allows(value) {
+                    return call.fail(.notFound, "There is no \(name) \(text.prefix(100)).")
+                }
+            }
             for parameter in description.query {
                 let given = call.request.queries(parameter.name)
                 if given.isEmpty, !parameter.isRequired { continue }

@@ -10,9 +10,10 @@ final class MetricsRoutes {
     init(_ collector: MetricsCollector) { self.collector = collector }
 
     func add(to router: inout Router, isOpen: Bool) {
-        router.on(.get, "/metrics", isOpen ? .open : .authenticated) { [unowned self] call in
-            call.respond(self.answer(to: call.request))
-        }
+        router.on(
+            .get, "/metrics", isOpen ? .open : .authenticated,
+            "Shows the figures to Prometheus".described.answering(.ok, type: "text/plain")
+        ) { [unowned self] call in call.respond(self.answer(to: call.request)) }
     }
 
     private func answer(to request: HTTPRequest) -> HTTPResponse {

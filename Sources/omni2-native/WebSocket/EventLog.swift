@@ -25,6 +25,8 @@ final class EventLog {
     private let compressed: FrameRing
     private var notes: ContiguousArray<Note?>
     private let deflater: Deflater
+    /// The number of the first event; 0 when a predecessor had it.
+    private var beginning: UInt64
 
     /// `entriesMax` is rounded up to a power of two, 64 at least.
     convenience init(bytesMax: Int, entriesMax: Int) throws(SystemError) {
@@ -43,6 +45,7 @@ final class EventLog {
         var count = 64
         while count < entriesMax { count *= 2 }
         chronicle = EventChronicle(segment)
+        beginning = recovered.isEmpty ? first : 0
         plain = FrameRing(segment.frames, entriesMax: count, first: first)
         notes = ContiguousArray(repeating: nil, count: count)
         for note in recovered {
@@ -62,9 +65,10 @@ final class EventLog {
     /// The memory, for a successor.
     var descriptor: Int32 { chronicle.segment.descriptor }
 
-    /// Forgets everything; the next event is `sequence`.
-    func restart(at sequence: UInt64) {
+    /// Forgets everything; the next event is `sequence`, of all when it is the first.
+    func restart(at sequence: UInt64, isFirst: Bool = false) {
         plain.restart(at: sequence)
+        beginning = isFirst ? sequence : 0
         compressed.restart(at: sequence)
         chronicle.forget(before: sequence)
     }
@@ -75,6 +79,16 @@ final class EventLog {
     /// The oldest event still held; equal to `next` when the log is empty.
     @inline(__always)
     var oldest: UInt64 { plain.oldest }
+    /// Nothing has been lost since the first event: whoever has seen none can have all.
+    var isWhole: Bool { oldest == beginning }
+
+    /// The event with which whoever has seen `sequence` goes on: 0 is from the beginning, whatever
+    /// number that had. Nil when the log does not reach back so far, or not forth.
+    func cursor(after sequence: UInt64) -> UInt64? {
+        if sequence == 0, isWhole { return oldest }
+        return sequence < next && sequence + 1 >= oldest ? sequence + 1 : nil
+    }
+
     /// The largest payload that `append` takes: a quarter of the ring, so that one event never
     /// pushes all others out.
     var payloadBytesMax: Int { plain.byteCount / 4 - 10 }

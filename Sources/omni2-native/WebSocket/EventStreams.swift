@@ -99,8 +99,8 @@ final class EventStreams {
 
     private func place(_ stream: Stream, _ since: UInt64?) {
         let events = fanout.events
-        if let since, since < events.next, since + 1 >= events.oldest {
-            stream.cursor = since + 1
+        if let since, let cursor = events.cursor(after: since) {
+            stream.cursor = cursor
             fanout.cover(stream.classID, from: stream.cursor)
             hasUnblocked = true
         } else {

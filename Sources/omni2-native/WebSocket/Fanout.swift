@@ -131,9 +131,9 @@ final class Fanout {
 
     /// The subscriber goes on behind `sequence`. False when the log does not reach back so far.
     func rewind(_ slot: Int, after sequence: UInt64) -> Bool {
-        guard sequence < events.next, sequence + 1 >= events.oldest else { return false }
-        matches.cover(rows[slot].classID, from: sequence + 1, in: events)
-        moveCursor(slot, to: sequence + 1)
+        guard let cursor = events.cursor(after: sequence) else { return false }
+        matches.cover(rows[slot].classID, from: cursor, in: events)
+        moveCursor(slot, to: cursor)
         hasNews = true
         return true
     }

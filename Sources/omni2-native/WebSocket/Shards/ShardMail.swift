@@ -5,7 +5,7 @@ import Synchronization
 /// What the main ring tells a shard. Order matters: a snapshot counts from the event before it.
 enum ShardOrder: Sendable {
     /// The number of the first event that will come.
-    case begin(at: UInt64)
+    case begin(at: UInt64, isFirst: Bool)
     case event(RelayedEvent)
     case adopt(Handover)
     /// The snapshot that was asked for, of the servers of that access.

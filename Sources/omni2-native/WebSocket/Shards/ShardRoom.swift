@@ -56,7 +56,8 @@ final class ShardRoom {
 
     private func follow(_ order: ShardOrder) {
         switch order {
-        case .begin(let sequence): hub.fanout.events.restart(at: sequence)
+        case .begin(let sequence, let isFirst):
+            hub.fanout.events.restart(at: sequence, isFirst: isFirst)
         case .event(let event): publish(event)
         case .adopt(let handover): adopt(handover)
         case .status(let peer, let access, let text): hub.statusArrived(peer, access, text)

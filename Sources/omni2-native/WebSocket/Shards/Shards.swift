@@ -212,7 +212,7 @@ final class Shards {
     /// A shard's log begins with what this ring's still has, so that resumption works there too.
     private func fill(_ link: Link) {
         let events = hub.fanout.events
-        link.orders.append(.begin(at: events.oldest))
+        link.orders.append(.begin(at: events.oldest, isFirst: events.isWhole))
         for sequence in events.oldest..<events.next {
             guard let facts = events.facts(of: sequence) else { continue }
             let payload = unsafe Array(events.payload(sequence))
