@@ -159,6 +159,7 @@ public enum ResourceName {
                 mapped.append(isLetter ? lower : UInt8(ascii: mapped.isEmpty ? "x" : "-"))
             }
         }
+        if mapped.isEmpty { mapped.append(UInt8(ascii: "x")) }
         let text = String(decoding: mapped, as: UTF8.self)
         return isExact ? text : text + "." + ToolName.digits(server, "", 0)
     }

@@ -350,7 +350,6 @@ final class Upstream {
             ]
             guard !session.capabilities.isDisjoint(with: announces) else { throw .notConnected }
             verdict = .handshake
-            keepLists(of: before.2)
             log.debug("listening in the handshake era, the stateless one is not offered for that")
         } catch {
             _ = transport.forgetSession()
@@ -376,7 +375,10 @@ final class Upstream {
         guard action == .sendInitialized, let result = message.payload else {
             throw refusal(bytes, message)
         }
+        let before = catalogue
         catalogue = UpstreamCatalogue(initialize: result, in: bytes)
+        // A new session with a server in use: what it offers is not gone meanwhile.
+        if isConnected { keepLists(of: before) }
         transport.protocolVersion = catalogue.protocolVersion
         var initialized: [UInt8] = []
         RPCWriter.notification(method: "notifications/initialized", params: nil, to: &initialized)
@@ -573,7 +575,6 @@ final class Upstream {
             catalogue = before
             endSession(error)
         } else if self.transport === transport {
-            keepLists(of: before)
             log.info("session renewed after the server forgot it")
             listen()
             refresh()
