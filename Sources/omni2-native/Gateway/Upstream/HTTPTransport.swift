@@ -243,6 +243,7 @@ final class HTTPTransport: UpstreamTransport {
                 // Some servers end the stream at once, every time: not a loss, but no hurry either.
                 shortStreams = io.now - start < .seconds(5) ? shortStreams + 1 : 0
             case .notOffered:
+                if listening === cancellation { listening = nil }
                 if hasWorked {
                     sink?.lost(.sessionExpired)
                 } else if subscription != nil {
