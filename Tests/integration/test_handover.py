@@ -329,12 +329,25 @@ async def test_a_missing_descriptor_ends_only_its_own_connection(kept, store):
             await client.subscribe(TYPE)
         await asyncio.to_thread(one.stop)
         store.receive()
-        os.close(store.stored["ws-0"].pop(0))
+        lose_one(store, "ws-0")
         await asyncio.to_thread(again, one, store)
         publish(one, 1)
         [alive] = [client for client in (first, second) if await has_event(client)]
         assert numbers(alive) == [1]
     one.logged("some connections could not be taken over.*missing=1")
+
+
+def lose_one(store, name: str) -> None:
+    """Takes the batch out of its parcel and makes another one with the first descriptor missing."""
+    [parcel] = store.stored.pop(name)
+    with socket.socket(fileno=parcel) as old:
+        _, descriptors, _, _ = socket.recv_fds(old, 1, 253)
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with mine:
+        socket.send_fds(mine, [b"p"], descriptors[1:])
+    store.put(name, theirs.detach())
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 async def has_event(client) -> bool:

@@ -188,6 +188,44 @@ static inline int64_t omni2_datagram_send(int socket, const void *bytes, size_t 
     return result < 0 ? -errno : result;
 }
 
+/// A socket that holds copies of the descriptors in its queue, as one message, and nothing else.
+static inline int omni2_parcel_pack(const int *fds, size_t fd_count) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+        return -errno;
+    int64_t sent = omni2_datagram_send(ends[0], "p", 1, fds, fd_count);
+    close(ends[0]);
+    if (sent >= 0) return ends[1];
+    close(ends[1]);
+    return (int)sent;
+}
+
+/// Takes them out again: how many, or -errno.
+static inline int omni2_parcel_unpack(int parcel, int *fds, size_t fd_max) {
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(253 * sizeof(int))];
+    } control;
+    char byte;
+    struct iovec vector = {&byte, 1};
+    struct msghdr message;
+    memset(&message, 0, sizeof message);
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control;
+    ssize_t result;
+    do result = recvmsg(parcel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (result < 0 && errno == EINTR);
+    if (result < 0) return -errno;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) return 0;
+    size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    if (count > fd_max) count = fd_max;
+    memcpy(fds, CMSG_DATA(header), count * sizeof(int));
+    return (int)count;
+}
+
 /// Sends the records `first ..< first + count` of one buffer, each a datagram; `ends[i]` is where
 /// record i ends. Answers how many were taken, or -errno when the first one was not.
 static inline int omni2_datagrams_send(int socket, const uint8_t *bytes, const int64_t *ends,

@@ -95,14 +95,16 @@ final class Handover {
         var number = 0
         var rest = descriptors[...]
         while !rest.isEmpty {
-            let some = Array(rest.prefix(ServiceManager.descriptorsPerMessageMax))
+            let some = Array(rest.prefix(DescriptorParcel.countMax))
             rest = rest.dropFirst(some.count)
             let name = batch.name(number)
             number += 1
             names.append(name)
-            // Not polled: a peer that hangs up meanwhile is found out by our successor.
+            let parcel = try DescriptorParcel.pack(some).take()
+            defer { io.close(parcel) }
+            // Not polled: its other end is closed.
             try await send { manager throws(SystemError) in
-                try manager.store(some, name: name, isPolled: false)
+                try manager.store([parcel], name: name, isPolled: false)
             }
         }
     }

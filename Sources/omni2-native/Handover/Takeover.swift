@@ -71,11 +71,24 @@ final class Takeover {
     private func collect() {
         for one in activated.all {
             guard let batch = HandoverNames.Batch(one.name) else { continue }
-            if let cookie = Sockets.cookie(of: one.descriptor), passed[cookie] == nil {
-                passed[cookie] = Passed(descriptor: one.descriptor, batch: batch)
-            } else {
-                _ = Descriptor(one.descriptor)
+            let parcel = Descriptor(one.descriptor)
+            do throws(SystemError) {
+                for descriptor in try DescriptorParcel.unpack(parcel.raw) {
+                    collect(descriptor, batch)
+                }
+            } catch {
+                log.warning(
+                    "a batch of connections cannot be opened", id: .handOverDiscarded,
+                    fields: ["name": one.name, "reason": error])
             }
+        }
+    }
+
+    private func collect(_ descriptor: Int32, _ batch: HandoverNames.Batch) {
+        if let cookie = Sockets.cookie(of: descriptor), passed[cookie] == nil {
+            passed[cookie] = Passed(descriptor: descriptor, batch: batch)
+        } else {
+            _ = Descriptor(descriptor)
         }
     }
 
