@@ -436,6 +436,8 @@ final class House {
             events.add(to: &router)
             cached.add(to: &router)
             monitoring.add(to: &router)
+            ConfigurationRoutes(current: { [unowned self] in self.configuration })
+                .add(to: &router)
             ChatRoutes(chat: chat, sockets: chatSockets, webSockets: build.webSockets)
                 .add(to: &router)
             router.on(

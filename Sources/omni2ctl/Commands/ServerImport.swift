@@ -14,6 +14,8 @@ enum ServerImport {
         var done: [(name: String, what: String)] = []
         var refused: [(name: String, reason: String)] = []
         for (name, var body) in entries {
+            client.progress.doing(
+                "registering \(name) (\(done.count + refused.count + 1) of \(entries.count))")
             let server = known.first { $0.name == name }
             if let (unit, file) = units[name] {
                 _ = try unit.install(file, client.environment)
