@@ -17,7 +17,7 @@ enum Doctor {
         if case .socket(let socket) = door.place {
             findings += HostChecks(environment).findings
             findings += UnitChecks(environment).findings
-            findings += SocketChecks(socket).findings
+            findings += SocketChecks(socket, environment).findings
             findings.append(ConfigurationVerdict.finding(environment, invocation.option("config")))
         }
         do throws(Failure) {

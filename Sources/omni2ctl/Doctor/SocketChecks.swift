@@ -6,8 +6,12 @@ struct SocketChecks {
     private static let area = "Sockets"
 
     let socket: String
+    let environment: Environment
 
-    init(_ socket: String) { self.socket = socket }
+    init(_ socket: String, _ environment: Environment) {
+        self.socket = socket
+        self.environment = environment
+    }
 
     var findings: [Finding] {
         // The cache's lies beside it.
@@ -48,15 +52,36 @@ struct SocketChecks {
     private func cache(_ path: String) -> Finding {
         do throws(SystemError) {
             let owner = try HostFacts.owner(of: path)
-            return owner.isSocket
-                ? .ok(Self.area, "Shared cache", "\(path) \(mode(owner)) \(owner.user):\(owner.group)")
-                : .fail(
+            guard owner.isSocket else {
+                return .fail(
                     Self.area, "Shared cache", "\(path) is no socket",
                     "remove it; restart the daemon")
+            }
+            return attached(path, "\(path) \(mode(owner)) \(owner.user):\(owner.group)")
         } catch {
             return .skip(
                 Self.area, "Shared cache",
                 "\(path): \(error.message); other programs of this host share no results")
+        }
+    }
+
+    /// Whether a reader gets the segment: the reader for scripts tells, where it is installed.
+    private func attached(_ path: String, _ facts: String) -> Finding {
+        let name = "Shared cache"
+        do throws(SystemError) {
+            let output = try Process.output(
+                of: "omni2-cache", ["-s", path, "stats"], environment)
+            if output.status == 0 {
+                return .ok(Self.area, name, "\(facts), its segment can be read")
+            }
+            let reason = Words.firstLine(output.text, countMax: 200)
+            return .warn(
+                Self.area, name, "\(facts), but no segment for you: \(reason)",
+                "readers are members of the group omni2-cache, and not the daemon's own user unless "
+                    + "[Cache] SameUser=yes")
+        } catch {
+            // Without the reader the socket is all that can be seen.
+            return .ok(Self.area, name, facts)
         }
     }
 

@@ -38,7 +38,7 @@ enum EventLine {
         case "initial_status":
             let servers = event["mcps"]?.array ?? []
             let states = servers.map {
-                "\(Words.plain($0["name"])) \(Words.plain($0["status"]))"
+                "\(Words.plain($0["name"])) \(Words.plain($0["health_status"]))"
             }
             return Words.count(servers.count, "server")
                 + (states.isEmpty ? "" : ": " + states.joined(separator: ", "))
