@@ -60,7 +60,7 @@ class TestReaching:
         assert raw("mcp", "list", OMNI2_TOKEN="x" * 40).returncode == 0
 
     @pytest.mark.parametrize("words", [
-        ["mcp", "list"], ["watch"], ["cache", "list"], ["cache", "invalidate"], ["flows", "list", "ann"],
+        ["mcp", "disable", "raw"], ["watch"], ["cache", "list"], ["cache", "invalidate"], ["flows", "list", "ann"],
         ["config", "show"], ["user", "list"], ["mcp", "add", "x", "--url", "http://127.0.0.1:1/"]])
     def test_somebody_without_the_right_is_told(self, raw, words):
         ann = People(raw.one).user("ann", "viewer")

@@ -95,6 +95,7 @@ class TestServers:
         ctl.ok("mcp", "add", "docs", "--url", f"http://127.0.0.1:{free_port()}/mcp")
         ctl.ok("mcp", "edit", "docs", "--url", counting.url, "--bearer-file", tmp_path / "secret")
         ctl.one.has_loaded("docs")
+        assert "url must be" in ctl.refused("mcp", "edit", "docs", "--url", "htp://x")
         assert ctl.json("mcp", "show", "docs")["server"]["auth_type"] == "bearer"
         assert "very-secret" not in ctl.ok("mcp", "show", "docs", "--json")
 
@@ -104,7 +105,7 @@ class TestServers:
         (["raw", "--timeout", "soon"], "--timeout is a whole number", 64),
         (["raw", "--timeout", "1"], "from 5 to 300", 1),
         (["raw", "--cache-policy", "always"], "off, listed, read_only", 64),
-        (["raw", "--url", "htp://x"], "url must be", 1),
+        (["raw", "--url", "http://x/"], "is a program and has no URL", 1),
         ([], "SERVER is missing", 64),
     ])
     def test_edit_mistakes(self, raw, words, meant, status):

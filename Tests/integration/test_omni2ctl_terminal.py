@@ -75,7 +75,7 @@ class TestProgress:
 
 class TestStatusInItsPlace:
     def test_status_and_cache_stats(self, raw):
-        for words, mark in ((["status"], "● "), (["cache", "stats"], "Hit rate: ")):
+        for words, mark in ((["status"], "●"), (["cache", "stats"], "Hit rate: ")):
             with raw.terminal(*words, "--top", "--interval", "0.1") as screen:
                 screen.until(mark)
                 drawn = screen.text.count("\x1b[H")

@@ -124,7 +124,7 @@ class TestPicture:
             screen.until(r"\x1b\[J")
             picture = screen.text.rpartition("\x1b[H")[2].partition("\x1b[J")[0]
             plain = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", picture).replace("\r", "").splitlines()
-            assert len(plain) <= 8 and max(map(len, plain)) <= 45
+            assert len(plain) <= 8 and max(map(len, plain)) <= 40
 
     def test_needs_a_terminal(self, raw):
         for words in (["watch"], ["status"], ["cache", "stats"]):

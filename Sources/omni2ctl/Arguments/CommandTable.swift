@@ -27,7 +27,8 @@ enum CommandTable {
             arguments: [
                 server, Argument(name: "TOOL"), Argument(name: "JSON", isOptional: true),
             ], summary: "call a tool",
-            detail: "JSON is an object with the tool's arguments, such as '{\"path\": \"/tmp\"}'; - "
+            detail:
+                "JSON is an object with the tool's arguments, such as '{\"path\": \"/tmp\"}'; - "
                 + "reads it from standard input. The text of the result goes to standard output; "
                 + "--json prints all of it.",
             body: .remote(ToolCommands.call)),
@@ -71,7 +72,8 @@ enum CommandTable {
 
     private static let following = [
         Option(
-            name: "since", value: "N", help: "begin behind the event with this number; 0: the oldest"),
+            name: "since", value: "N",
+            help: "begin behind the event with this number; 0: the oldest"),
         Option(name: "count", value: "N", help: "end after so many"),
     ]
 
@@ -138,7 +140,8 @@ enum CommandTable {
             words: ["config", "show"], arguments: [Argument(name: "SECTION", isOptional: true)],
             options: [Option(name: "changed", help: "only what is not the default")],
             summary: "show the settings in force and where each comes from",
-            detail: "What the running daemon uses; after a change of the files that is not what they "
+            detail:
+                "What the running daemon uses; after a change of the files that is not what they "
                 + "say. Secrets are masked.",
             body: .remote(ConfigurationShow.run)),
     ]

@@ -9,7 +9,8 @@ enum ServerTable {
             summary: "show one server: state, circuit, tools, last events",
             body: .remote(ServerCommands.show)),
         Command(
-            words: ["mcp", "add"], arguments: [Argument(name: "NAME")], options: addOptions, rest: "ARGS",
+            words: ["mcp", "add"], arguments: [Argument(name: "NAME")], options: addOptions,
+            rest: "ARGS",
             summary: "register a server, by --url or by --command",
             detail: "One of --url and --command is needed. What follows -- goes to the command. "
                 + "On a host with systemd the command becomes the unit omni2-mcp@NAME, in a sandbox, a "
@@ -64,37 +65,45 @@ enum ServerTable {
 
     private static let server = Argument(name: "SERVER")
 
-    private static let addOptions = [
-        Option(
-            name: "url", value: "URL", help: "where it is: http://host[:port]/path or https://…"),
-        Option(
-            name: "bearer-file", value: "FILE",
-            help: "send the token in FILE as Authorization: Bearer; with --url"),
-        Option(name: "command", value: "CMD", help: "a program that speaks MCP over stdio"),
-        Option(name: "network", help: "let the unit of --command reach the network"),
-        Option(
-            name: "environment-file", value: "FILE",
-            help: "NAME=VALUE lines that only root need be able to read, for the unit of --command"),
-        Option(
-            name: "memory-max", value: "SIZE",
-            help: "when the unit of --command is ended, such as 256M; 512M unless told"),
-        Option(
-            name: "cpu-quota", value: "PERCENT",
-            help:
-                "how much of one core the unit of --command may use, such as 50%; 200% unless told"),
-    ] + cacheOptions
+    private static let addOptions =
+        [
+            Option(
+                name: "url", value: "URL", help: "where it is: http://host[:port]/path or https://…"
+            ),
+            Option(
+                name: "bearer-file", value: "FILE",
+                help: "send the token in FILE as Authorization: Bearer; with --url"),
+            Option(name: "command", value: "CMD", help: "a program that speaks MCP over stdio"),
+            Option(name: "network", help: "let the unit of --command reach the network"),
+            Option(
+                name: "environment-file", value: "FILE",
+                help:
+                    "NAME=VALUE lines that only root need be able to read, for the unit of --command"
+            ),
+            Option(
+                name: "memory-max", value: "SIZE",
+                help: "when the unit of --command is ended, such as 256M; 512M unless told"),
+            Option(
+                name: "cpu-quota", value: "PERCENT",
+                help:
+                    "how much of one core the unit of --command may use, such as 50%; 200% unless told"
+            ),
+        ] + cacheOptions
 
-    private static let editOptions = [
-        Option(
-            name: "url", value: "URL", help: "where it is: http://host[:port]/path or https://…"),
-        Option(name: "description", value: "TEXT", help: "what it is for"),
-        Option(
-            name: "bearer-file", value: "FILE",
-            help: "send the token in FILE as Authorization: Bearer"),
-        Option(
-            name: "timeout", value: "SECONDS", help: "how long a call may take, from 5 to 300"),
-        Option(name: "retries", value: "N", help: "attempts of what may be repeated, from 1 to 10"),
-    ] + cacheOptions
+    private static let editOptions =
+        [
+            Option(
+                name: "url", value: "URL", help: "where it is: http://host[:port]/path or https://…"
+            ),
+            Option(name: "description", value: "TEXT", help: "what it is for"),
+            Option(
+                name: "bearer-file", value: "FILE",
+                help: "send the token in FILE as Authorization: Bearer"),
+            Option(
+                name: "timeout", value: "SECONDS", help: "how long a call may take, from 5 to 300"),
+            Option(
+                name: "retries", value: "N", help: "attempts of what may be repeated, from 1 to 10"),
+        ] + cacheOptions
 
     private static let cacheOptions = [
         Option(

@@ -95,7 +95,8 @@ enum CacheCommands {
             }
             return table.text(
                 style,
-                nothing: "Nothing is kept; omni2ctl mcp edit SERVER --cache-policy says what may be.")
+                nothing:
+                    "Nothing is kept; omni2ctl mcp edit SERVER --cache-policy says what may be.")
         }
     }
 
@@ -123,7 +124,10 @@ enum CacheCommands {
             return Table.facts(
                 [
                     ("Key", .init(Words.plain(entry["key"]))),
-                    ("Tool", .init("\(Words.plain(entry["server"])) \(Words.plain(entry["tool"]))")),
+                    (
+                        "Tool",
+                        .init("\(Words.plain(entry["server"])) \(Words.plain(entry["tool"]))")
+                    ),
                     ("Bytes", .init(Words.bytes(entry["bytes"]?.int ?? 0))),
                     ("Hits", .init(Words.plain(entry["hits"]))),
                     ("Scope", .init(Words.plain(entry["scope"]))),

@@ -13,7 +13,8 @@ enum ConfigurationShow {
             guard let section = sections.first(where: { $0.lowercased() == wanted.lowercased() })
             else {
                 throw .failed(
-                    "there is no section [\(wanted)]; there are \(sections.joined(separator: ", "))")
+                    "there is no section [\(wanted)]; there are \(sections.joined(separator: ", "))"
+                )
             }
             settings = settings.filter { $0["section"]?.string == section }
         }

@@ -30,7 +30,8 @@ enum FlowCommands {
             "The flows of \(user.name) are shown live for \(Words.time(seconds: Int64(hours * 3600)));"
                 + " see them with omni2ctl flows watch \(user.name).")
         if json["persisted"]?.bool == false {
-            reply.remark = "The database does not take it: it holds until the daemon's next restart."
+            reply.remark =
+                "The database does not take it: it holds until the daemon's next restart."
         }
         return reply
     }

@@ -17,6 +17,10 @@ enum ServerEdit {
         guard changes.object?.isEmpty == false else {
             return try await inEditor(server, row, client)
         }
+        if changes["url"] != nil, row["protocol"]?.string == "stdio" {
+            throw .failed(
+                "\(server.name) is a program and has no URL; remove it and add the other one")
+        }
         var body = changes
         if let rules = body["omni2"], let kept = row["omni2"]?.object {
             // Of the rules, too, what is not named stays as it is.
@@ -33,7 +37,8 @@ enum ServerEdit {
         let json = try await client.put(server.path, body)
         return Reply(
             json,
-            "\(server.name) is changed; omni2ctl mcp check \(server.name) tells whether it answers.")
+            "\(server.name) is changed; omni2ctl mcp check \(server.name) tells whether it answers."
+        )
     }
 
     private static func changes(_ invocation: Invocation) throws(Failure) -> JSONValue {
@@ -49,7 +54,9 @@ enum ServerEdit {
             body[member] = try People.number(option, text)
         }
         var rules: JSONValue = [:]
-        if let policy = invocation.option("cache-policy") { rules["cache_policy"] = .string(policy) }
+        if let policy = invocation.option("cache-policy") {
+            rules["cache_policy"] = .string(policy)
+        }
         if let tools = invocation.option("cache-tools") { rules["tools"] = People.list(tools) }
         if let text = invocation.option("ttl") {
             rules["ttl"] = Int64(text).map { .int($0) } ?? .string(text)

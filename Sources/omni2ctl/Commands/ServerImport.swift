@@ -101,8 +101,12 @@ enum ServerImport {
             throw .failed("\(path) is not JSON: \(error)")
         }
         // Claude Desktop and Cursor; VS Code's mcp.json; VS Code's settings.json.
-        let found = value["mcpServers"] ?? value["servers"] ?? value["mcp"]?["servers"]
-        guard let servers = found?.object else {
+        let places = [
+            ("mcpServers", value["mcpServers"]), ("servers", value["servers"]),
+            ("mcp.servers", value["mcp"]?["servers"]),
+        ]
+        let found = places.first { $0.1 != nil }
+        guard let (place, list) = found, let servers = list?.object else {
             throw .failed(
                 "\(path) needs an object mcpServers (or servers) with one member per server")
         }
@@ -112,7 +116,7 @@ enum ServerImport {
             do throws(ImportedEntry.Problem) {
                 entries.append((name, try ImportedEntry(name, entry).body))
             } catch {
-                problems.append("\(path): \(name): \(error.message)")
+                problems.append("\(path): \(place).\(name): \(error.message)")
             }
         }
         guard problems.isEmpty else { throw .failed(problems.joined(separator: "\n")) }

@@ -152,7 +152,8 @@ final class Client {
         case (401, nil):
             throw .denied(
                 "the daemon wants a token; give --token-file FILE, or --host with $OMNI2_TOKEN. "
-                    + "On its socket root, the group omni2-admin and the daemon's own user need none")
+                    + "On its socket root, the group omni2-admin and the daemon's own user need none"
+            )
         case (401, _?):
             throw .denied(
                 "the daemon does not know this token; omni2ctl token list shows which there are, and "

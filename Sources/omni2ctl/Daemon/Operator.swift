@@ -37,7 +37,8 @@ actor Operator: RingActor {
     ) throws(Failure) -> Reply {
         let outcome: Result<Reply, Failure>?
         do throws(SystemError) {
-            let signals = try isLive
+            let signals =
+                try isLive
                 ? Process.signalDescriptor([.interrupt, .terminate]).take() : nil
             let actor = try Operator(door, environment, signals: signals, work)
             actor.executor.adoptCurrentThread()

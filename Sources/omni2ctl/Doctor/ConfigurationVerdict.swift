@@ -15,7 +15,8 @@ enum ConfigurationVerdict {
             output = try Process.output(
                 of: program, (file.map { ["--config", $0] } ?? []) + ["--check"], environment)
         } catch {
-            return .fail(area, "Files", "\(program) cannot be run: \(error.message)", "install it anew")
+            return .fail(
+                area, "Files", "\(program) cannot be run: \(error.message)", "install it anew")
         }
         let lines = output.text.split(separator: "\n")
         if output.status == 0 { return .ok(area, "Files", "fine") }

@@ -157,7 +157,8 @@ struct DaemonChecks {
         guard answer.isSuccess, health["healthy"]?.bool == true else {
             let reason = answer.isSuccess ? Words.plain(health["error"]) : answer.reason
             return .fail(
-                "Servers", server.name, "\(reason); circuit \(Words.plain(health["circuit_state"]))",
+                "Servers", server.name,
+                "\(reason); circuit \(Words.plain(health["circuit_state"]))",
                 "omni2ctl mcp show \(server.name); journalctl MCP=\(server.name) -e")
         }
         let took = health["response_time_ms"]?.int.map { " in \($0) ms" } ?? ""

@@ -65,7 +65,8 @@ struct HostChecks {
         }
         let message = "\(files)\(limits.whose)"
         if files >= Self.filesWanted { return .ok(Self.area, name, message) }
-        let advice = "raise LimitNOFILE= of omni2-native.service, or ulimit -n, to \(Self.filesWanted)"
+        let advice =
+            "raise LimitNOFILE= of omni2-native.service, or ulimit -n, to \(Self.filesWanted)"
         return files >= Self.filesNeeded
             ? .warn(Self.area, name, "\(message): so many connections at most", advice)
             : .fail(Self.area, name, "\(message) is too few", advice)

@@ -91,7 +91,8 @@ struct FlowPrinter {
         if current != session {
             session = current
             let source = Words.plain(event["source"])
-            text += style.paint("\(Words.harmless(current))  \(Words.harmless(source))", .bold) + "\n"
+            text +=
+                style.paint("\(Words.harmless(current))  \(Words.harmless(source))", .bold) + "\n"
         }
         if depths.count > Self.nodesMax { depths = [:] }
         let depth = event["parent_id"]?.string.flatMap { depths[$0] }.map { $0 + 1 } ?? 0

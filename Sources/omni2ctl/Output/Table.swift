@@ -50,7 +50,7 @@ struct Table {
     }
 
     /// A narrower one says nothing.
-    private static let columnMin = 8
+    private static let columnMin = 4
 
     private static func line(_ cells: [Cell], _ widths: [Int], _ style: Style) -> String {
         var text = ""

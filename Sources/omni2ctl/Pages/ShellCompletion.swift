@@ -120,7 +120,11 @@ private struct ShellScript {
                 "        \"\(command.name)\"*) _omni2ctl_offer \(names.joined(separator: " ")) ;;")
         }
         let common = CommonOptions.declared.map { "--\($0.name)" }.joined(separator: " ")
-        return (lines + ["        *) _omni2ctl_offer \(common) ;;", "        esac", "        return", "    fi"])
+        return
+            (lines + [
+                "        *) _omni2ctl_offer \(common) ;;", "        esac", "        return",
+                "    fi",
+            ])
             .joined(separator: "\n")
     }
 

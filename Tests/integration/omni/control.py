@@ -69,6 +69,7 @@ class Going:
             stderr=subprocess.PIPE, env=environment_without_surroundings(**environment))
         self.streams = {"out": self.process.stdout, "err": self.process.stderr}
         self.texts = {"out": b"", "err": b""}
+        self.open = ["out", "err"]
 
     def __enter__(self):
         return self
@@ -85,13 +86,14 @@ class Going:
         deadline = time.monotonic() + within
         while not (found := re.search(pattern, self.texts[on].decode(errors="replace"), re.MULTILINE)):
             left = deadline - time.monotonic()
-            assert left > 0, f"no /{pattern}/ on {on}; there is {self.texts}"
-            names = {stream.fileno(): name for name, stream in self.streams.items()}
-            ready, _, _ = select.select(list(names), [], [], left)
-            for descriptor in ready:
-                part = os.read(descriptor, 65536)
-                assert part, f"it ended without /{pattern}/: {self.texts}"
-                self.texts[names[descriptor]] += part
+            seen = {name: text[-2000:] for name, text in self.texts.items()}
+            assert left > 0 and self.open, f"no /{pattern}/ on {on}; there is {seen}"
+            ready, _, _ = select.select([self.streams[name] for name in self.open], [], [], left)
+            for name in [name for name in self.open if self.streams[name] in ready]:
+                part = os.read(self.streams[name].fileno(), 65536)
+                self.texts[name] += part
+                if not part:
+                    self.open.remove(name)
         return found
 
     def events(self) -> list[dict]:
@@ -111,6 +113,8 @@ class Terminal:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.process = subprocess.Popen(
             [PROGRAM, *map(str, words)], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+            # Its keys for "interrupt" are signals for whoever it controls.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
             env=environment_without_surroundings(**environment))
         os.close(theirs)
         self.text = ""
