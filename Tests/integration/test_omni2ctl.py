@@ -1,9 +1,14 @@
 """omni2ctl as such: status, how the daemon is reached, what is said to wrong words."""
 import re
+import socket
+import socketserver
+import ssl
+import subprocess
+import threading
 
 import pytest
 
-from omni.control import Terminal, on_terminal, rows, facts, run
+from omni.control import facts, on_terminal, rows, run
 from omni.people import People
 from omni.processes import free_port
 from omni.servers import stdio_entry
@@ -28,6 +33,40 @@ class TestStatus:
         column = lines[0].index("STATE")
         assert all(line[column - 2:column] == "  " and line[column] != " " for line in lines)
         assert not any(line.endswith(" ") for line in lines)
+
+
+class Guarded:
+    """TLS in front of a daemon, with a certificate of its own making."""
+
+    def __init__(self, directory, target: int):
+        self.certificate, key = directory / "certificate.pem", directory / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                        "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                        "-keyout", key, "-out", self.certificate], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, key)
+
+        class Relay(socketserver.StreamRequestHandler):
+            def handle(self):
+                try:
+                    with context.wrap_socket(self.request, server_side=True) as near, \
+                            socket.create_connection(("127.0.0.1", target)) as far:
+                        while request := near.recv(65536):
+                            far.sendall(request)
+                            near.sendall(far.recv(1 << 20))
+                except (OSError, ssl.SSLError):
+                    pass  # whoever does not trust us hangs up
+
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class TestReaching:
@@ -60,7 +99,7 @@ class TestReaching:
         assert raw("mcp", "list", OMNI2_TOKEN="x" * 40).returncode == 0
 
     @pytest.mark.parametrize("words", [
-        ["mcp", "disable", "raw"], ["watch"], ["cache", "list"], ["cache", "invalidate"], ["flows", "list", "ann"],
+        ["mcp", "reload"], ["watch"], ["cache", "list"], ["cache", "invalidate"], ["flows", "list", "ann"],
         ["config", "show"], ["user", "list"], ["mcp", "add", "x", "--url", "http://127.0.0.1:1/"]])
     def test_somebody_without_the_right_is_told(self, raw, words):
         ann = People(raw.one).user("ann", "viewer")
@@ -69,6 +108,15 @@ class TestReaching:
         ended = run(*words, "--host", raw.one.url, OMNI2_TOKEN=ann.token)
         assert ended.returncode == 77 and ended.stdout == "", (ended.stdout, ended.stderr)
         assert ended.stderr.startswith("omni2ctl: not allowed: ")
+
+    def test_a_host_over_tls(self, raw, tmp_path):
+        """Its certificate is checked; an authority of one's own is named by --ca-file."""
+        with Guarded(tmp_path, raw.one.port) as guarded:
+            words = ("mcp", "list", "--host", f"https://localhost:{guarded.port}")
+            trusted = run(*words, "--ca-file", guarded.certificate, OMNI2_TOKEN=raw.one.token)
+            assert trusted.returncode == 0 and "raw" in trusted.stdout, trusted.stderr
+            doubted = run(*words, OMNI2_TOKEN=raw.one.token)
+            assert doubted.returncode == 2 and "TLS failed" in doubted.stderr
 
     def test_a_host_that_is_not_there(self):
         url = f"http://127.0.0.1:{free_port()}"

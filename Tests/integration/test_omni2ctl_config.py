@@ -173,6 +173,55 @@ class TestDoctor:
         ended = run("doctor", "--json", "--host", raw.one.url, OMNI2_TOKEN="wrong" * 8)
         assert ended.returncode == 1 and "does not know this token" in ended.stdout
 
+    @pytest.fixture
+    def systemd(self, tmp_path):
+        """Runs doctor where systemd seems to be, and its systemctl says what it is told to."""
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        (folder / "systemctl").write_text(
+            '#!/bin/sh\ncase "$1" in list-units) cat "$0.failed"; exit 0;; esac\ncat "$0.$2" 2>/dev/null || cat "$0.other"\n')
+        (folder / "systemctl").chmod(0o755)
+
+        def run_doctor(failed: str = "", **units: dict) -> Diagnosis:
+            (folder / "systemctl.failed").write_text(failed)
+            said = {"other": {"LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled"},
+                    **{f"omni2-native{name.replace('_', '-')}": value for name, value in units.items() if name != "other"}}
+            said |= {"other": units["other"]} if "other" in units else {}
+            for name, facts in said.items():
+                unit = name if name == "other" else f"{name.replace('-socket', '.socket').replace('-service', '.service')}"
+                (folder / f"systemctl.{unit}").write_text("".join(f"{key}={value}\n" for key, value in facts.items()))
+            text = ('mount -t tmpfs none /run && mkdir -p /run/systemd/system && exec "$0" doctor --json')
+            return Diagnosis(subprocess.run(
+                ["unshare", "--mount", "/bin/sh", "-c", text, PROGRAM], capture_output=True, text=True, timeout=60,
+                env={"PATH": f"{folder}:/usr/sbin:/usr/bin:/sbin:/bin", "RUNTIME_DIRECTORY": str(tmp_path),
+                     "STATE_DIRECTORY": str(tmp_path)}))
+
+        return run_doctor
+
+    def test_units_that_are_fine(self, systemd):
+        found = systemd()
+        names = ["omni2-native.service", "omni2-native.socket", "omni2-native-admin.socket", "omni2-native-cache.socket"]
+        assert [found["systemd", name]["status"] for name in names] == ["ok"] * 4
+
+    def test_units_that_are_not(self, systemd):
+        found = systemd(
+            failed="omni2-mcp@docs.service loaded failed failed A server\n",
+            _service={"LoadState": "loaded", "ActiveState": "failed", "Result": "exit-code"},
+            _socket={"LoadState": "loaded", "ActiveState": "inactive", "UnitFileState": "disabled"},
+            _admin_socket={"LoadState": "loaded", "ActiveState": "active", "UnitFileState": "disabled"},
+            _cache_socket={"LoadState": "not-found", "ActiveState": "inactive"})
+        service = found["systemd", "omni2-native.service"]
+        assert service["status"] == "fail" and "exit-code" in service["message"] and "journalctl" in service["advice"]
+        assert found["systemd", "omni2-native.socket"]["advice"] == "systemctl enable --now omni2-native.socket"
+        admin = found["systemd", "omni2-native-admin.socket"]
+        assert admin["status"] == "warn" and admin["advice"] == "systemctl enable omni2-native-admin.socket"
+        assert found["systemd", "omni2-native-cache.socket"]["status"] == "warn"
+        assert found["systemd", "omni2-mcp@docs.service"]["status"] == "fail"
+
+    def test_units_that_are_not_installed(self, systemd):
+        found = systemd(other={"LoadState": "not-found", "ActiveState": "inactive"})
+        assert found["systemd", "Units"]["status"] == "warn" and "make install" in found["systemd", "Units"]["advice"]
+
     def test_a_file_that_is_not_there(self, raw):
         found = Diagnosis(raw("doctor", "--json", "--config", "/nowhere"))
         assert "/nowhere" in found["Configuration", "Files"]["message"] and found.status == 1

@@ -68,6 +68,7 @@ struct UnitChecks {
     /// Units of servers that have failed.
     private var failed: [Finding] {
         let words = ["list-units", "--failed", "--plain", "--no-legend", "omni2-mcp@*"]
+        // The units above have told already that systemctl does not answer.
         guard let output = try? Process.output(of: "systemctl", words, environment),
             output.status == 0
         else { return [] }

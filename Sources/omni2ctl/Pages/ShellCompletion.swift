@@ -57,7 +57,7 @@ private struct ShellScript {
             #compdef omni2ctl
             # Completion for omni2ctl; made by omni2ctl completion zsh.
             _omni2ctl_offer() { compadd -- "$@"; }
-            _omni2ctl_files() { _files; }
+            _omni2ctl_files() { setopt localoptions noksharrays; _files; }
             _omni2ctl_names() {
                 compadd -- ${(f)"$(omni2ctl names "$@" "${door[@]}" 2>/dev/null)"}
             }
