@@ -8,21 +8,10 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdint.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
 #include <unistd.h>
-
-/* UINT64_MAX: no limit. */
-static inline int omni2_limits(uint64_t *files, uint64_t *locked) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
-    *files = limit.rlim_max;
-    if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0) return -errno;
-    *locked = limit.rlim_max;
-    return 0;
-}
 
 /* Bytes of the file system that holds `path`, and those that are left for everybody. */
 static inline int omni2_space(const char *path, uint64_t *all, uint64_t *left) {

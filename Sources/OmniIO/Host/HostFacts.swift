@@ -17,27 +17,6 @@ public enum HostFacts {
         public let isSocket: Bool
     }
 
-    /// Nil: there is no limit.
-    public struct Limits: Hashable, Sendable {
-        public let files: UInt64?
-        public let lockedBytes: UInt64?
-
-        public init(files: UInt64?, lockedBytes: UInt64?) {
-            self.files = files
-            self.lockedBytes = lockedBytes
-        }
-    }
-
-    /// The hard limits of this process.
-    public static var limits: Limits {
-        var (files, locked): (UInt64, UInt64) = (0, 0)
-        guard unsafe omni2_limits(&files, &locked) == 0 else {
-            return Limits(files: 0, lockedBytes: 0)
-        }
-        return Limits(
-            files: files == .max ? nil : files, lockedBytes: locked == .max ? nil : locked)
-    }
-
     /// Of the file system that holds a path; nil where the path is not there or not for us.
     public static func space(at path: String) -> Space? {
         var (all, left): (UInt64, UInt64) = (0, 0)

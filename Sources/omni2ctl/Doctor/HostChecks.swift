@@ -60,7 +60,7 @@ struct HostChecks {
 
     private func files(_ limits: DaemonLimits) -> Finding {
         let name = "Open files"
-        guard let files = limits.values.files else {
+        guard let files = limits.files else {
             return .ok(Self.area, name, "no limit\(limits.whose)")
         }
         let message = "\(files)\(limits.whose)"
@@ -74,7 +74,7 @@ struct HostChecks {
 
     private func locked(_ limits: DaemonLimits) -> Finding {
         let name = "Locked memory"
-        guard let bytes = limits.values.lockedBytes else {
+        guard let bytes = limits.lockedBytes else {
             return .ok(Self.area, name, "no limit\(limits.whose)")
         }
         let message = Words.bytes(Int64(clamping: bytes)) + limits.whose
@@ -146,31 +146,38 @@ struct HostChecks {
 
 /// The limits that count: those of the running daemon where systemd knows it, else our own.
 private struct DaemonLimits {
-    let values: HostFacts.Limits
-    let whose: String
+    /// Nil: there is no limit.
+    var files: UInt64?
+    var lockedBytes: UInt64?
+    var whose: String
 
     static func find(_ environment: Environment) -> DaemonLimits {
         let unit = UnitFacts("omni2-native.service", environment)
         if let process = unit["MainPID"].flatMap({ Int32($0) }), process > 0,
-            let limits = read(process)
+            let text = text(of: "\(process)")
         {
-            return DaemonLimits(values: limits, whose: " for the daemon")
+            return DaemonLimits(text, whose: " for the daemon")
         }
-        return DaemonLimits(values: HostFacts.limits, whose: " for this shell")
+        return DaemonLimits(text(of: "self") ?? "", whose: " for this shell")
     }
 
     /// The hard limits in `/proc/PID/limits`.
-    private static func read(_ process: Int32) -> HostFacts.Limits? {
+    private init(_ text: String, whose: String) {
+        let lines = text.split(separator: "\n")
+        func hard(_ name: String) -> UInt64? {
+            let line = lines.first { $0.hasPrefix(name) }
+            return line?.dropFirst(name.count).split(separator: " ").dropFirst().first
+                .flatMap { UInt64($0) }
+        }
+        self.whose = whose
+        files = hard("Max open files")
+        lockedBytes = hard("Max locked memory")
+    }
+
+    private static func text(of process: String) -> String? {
         do throws(Files.ReadError) {
             let bytes = try Files.read("/proc/\(process)/limits", bytesMax: 65_536)
-            let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
-            func hard(_ name: String) -> UInt64? {
-                let line = lines.first { $0.hasPrefix(name) }
-                return line?.dropFirst(name.count).split(separator: " ").dropFirst().first
-                    .flatMap { UInt64($0) }
-            }
-            return HostFacts.Limits(
-                files: hard("Max open files"), lockedBytes: hard("Max locked memory"))
+            return String(decoding: bytes, as: UTF8.self)
         } catch {
             return nil
         }
