@@ -35,7 +35,7 @@ enum Main {
         do throws(Failure) {
             let reply = try reply(to: invocation, environment)
             reply.show(invocation.options, environment)
-            return reply.isSuccess ? ExitStatus.success : ExitStatus.failure
+            return reply.exitStatus
         } catch {
             Console.error("omni2ctl: \(error.message)\n")
             return error.exitStatus

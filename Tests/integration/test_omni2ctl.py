@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from omni.control import facts, on_terminal, rows, run
+from omni.control import commands, facts, on_terminal, rows, run
 from omni.people import People
 from omni.processes import free_port
 from omni.servers import stdio_entry
@@ -133,6 +133,57 @@ class TestReaching:
         call = ("tools", "call", "raw", "echo", '{"text": "\\u001b[2J"}')
         assert raw.ok(*call) == "echo \x1b[2J\n"
         assert "\x1b" not in on_terminal(raw, *call, TERM="xterm")
+
+
+# What each command needs besides its words, to get as far as the daemon.
+GIVEN = {
+    "mcp show": "x", "mcp add": "x --url http://127.0.0.1:9/mcp", "mcp edit": "x --timeout 9",
+    "mcp import": "{servers}", "mcp remove": "x", "mcp enable": "x", "mcp disable": "x", "mcp check": "x",
+    "tools call": "x y", "cache get": "00", "circuit show": "x", "circuit reset": "x", "flows list": "x",
+    "flows show": "x", "flows watch": "x", "user show": "x", "user add": "x --role y", "user set": "x --email e",
+    "user remove": "x", "block": "x", "unblock": "x", "role add": "x", "role set": "x --rate-limit 1",
+    "role remove": "x", "token create": "x", "token revoke": "1", "names": "servers",
+}
+# These do not ask the daemon, or make something of it that it is not there.
+ALONE = {"config check", "doctor", "completion", "manual", "stdio"}
+
+
+def everything(servers) -> list[list[str]]:
+    """Each command that asks the daemon, complete."""
+    names = [" ".join(words) for words, _ in commands()]
+    assert set(GIVEN) | ALONE <= set(names)
+    return [[*name.split(), *GIVEN.get(name, "").format(servers=servers).split()] for name in names
+            if name not in ALONE]
+
+
+class TestEveryCommand:
+    @pytest.fixture
+    def servers(self, tmp_path):
+        file = tmp_path / "servers.json"
+        file.write_text('{"mcpServers": {"x": {"url": "http://127.0.0.1:9/mcp"}}}')
+        return file
+
+    def test_says_that_the_daemon_does_not_run(self, servers, tmp_path):
+        for words in everything(servers):
+            ended = run(*words, RUNTIME_DIRECTORY=str(tmp_path))
+            assert ended.returncode == 2 and ended.stdout == "", (words, ended.stdout, ended.stderr)
+            assert "admin.sock is missing" in ended.stderr and "systemctl status" in ended.stderr
+
+    def test_says_that_a_token_is_wrong_or_missing(self, control, servers):
+        ctl = control()
+        for words in everything(servers):
+            if words == ["status"]:
+                continue  # begins with what is open to everybody
+            for more in ({"OMNI2_TOKEN": "wrong" * 8}, {}):
+                ended = run(*words, "--host", ctl.one.url, **more)
+                assert ended.returncode == 77 and ended.stdout == "", (words, ended.stdout, ended.stderr)
+                assert "does not know this token" in ended.stderr if more else "wants a token" in ended.stderr
+
+    def test_has_help_and_refuses_what_it_does_not_know(self):
+        for words, _ in commands():
+            assert run(*words, "--help").stdout.startswith(f"usage: omni2ctl {' '.join(words)}")
+            unknown = run(*words, "--frobnicate")
+            assert unknown.returncode == 64 and "no option --frobnicate" in unknown.stderr
 
 
 class TestUsage:

@@ -30,8 +30,13 @@ class TestConfiguration:
         wrong = self.check(beside, "[HTTP]\nListen=somewhere\n")
         assert wrong.returncode == 78 and "Listen" in wrong.stderr
 
-    def test_has_no_json(self, beside):
-        assert self.check(beside, "", "--json").returncode == 64
+    def test_json(self, beside):
+        fine = self.check(beside, "", "--json")
+        assert fine.returncode == 0 and json.loads(fine.stdout) == {"ok": True, "problems": []}
+        wrong = self.check(beside, "[HTTP]\nListen=somewhere\n[Frob]\n", "--json")
+        assert wrong.returncode == 78 and wrong.stderr == ""
+        told = json.loads(wrong.stdout)
+        assert told["ok"] is False and any("Listen" in line for line in told["problems"])
 
     def test_without_the_daemons_program(self, tmp_path):
         (tmp_path / "omni2ctl").symlink_to(PROGRAM)

@@ -1,35 +1,12 @@
 """Help, manual page and completion of omni2ctl are made from one table: here they are compared."""
+import json
 import re
 import subprocess
 
 import pytest
 
-from omni.control import MANUAL, PROGRAM, run
+from omni.control import MANUAL, PROGRAM, commands, entries, help_text, run
 from omni.daemon import environment_without_surroundings
-
-
-def help_text(*words: str) -> str:
-    ended = run(*words, "--help")
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
-
-
-def entries(text: str, title: str) -> dict[str, str]:
-    """The entries under a title of the help, with their texts on one line."""
-    found: dict[str, str] = {}
-    for line in text.partition(f"\n{title}:\n")[2].partition("\n\n")[0].splitlines():
-        if head := re.match(r"  (\S.*?)(?:  +(.*))?$", line):
-            name = head[1]
-            found[name] = head[2] or ""
-        else:
-            found[name] = f"{found[name]} {line.strip()}".strip()
-    return found
-
-
-def commands() -> list[tuple[list[str], str]]:
-    """The words of every command, and how it is called."""
-    return [([word for word in synopsis.split() if re.fullmatch("[a-z]+", word)], synopsis)
-            for synopsis in entries(help_text(), "Commands")]
 
 
 def manual() -> dict[str, dict[str, str]]:
@@ -143,6 +120,18 @@ class TestCompletion:
 
     def test_is_silent_without_a_daemon(self, shell, tmp_path):
         assert completed(shell, "omni2ctl mcp show ", RUNTIME_DIRECTORY=str(tmp_path)) == set()
+
+
+def test_what_is_printed_for_shells_and_man_has_json_too():
+    for words, member in ((["completion", "bash"], "script"), (["completion", "zsh"], "script"), (["manual"], "page")):
+        assert json.loads(run(*words, "--json").stdout)[member] == run(*words).stdout
+
+
+def test_stdio_says_how_it_is_meant():
+    ended = run("stdio")
+    assert ended.returncode == 64 and "omni2ctl mcp add NAME --command" in ended.stderr
+    ended = run("stdio", "--", "/bin/true")
+    assert ended.returncode == 1 and ended.stderr.startswith("omni2ctl: /bin/true: ")
 
 
 class TestNames:

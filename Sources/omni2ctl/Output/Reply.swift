@@ -9,6 +9,11 @@ struct Reply: Sendable {
     var remark: String?
     /// Whether things are as they should be; decides the exit status.
     var isSuccess = true
+    /// Of a reply that is no success.
+    var failureStatus = ExitStatus.failure
+
+    var exitStatus: Int32 { isSuccess ? ExitStatus.success : failureStatus }
+
     /// All has been said already.
     private var isSilent = false
 

@@ -175,3 +175,27 @@ def rows(table: str) -> dict[str, list[str]]:
 
 def facts(text: str) -> dict[str, str]:
     return dict(re.findall(r"^ *([A-Z][\w -]*): (.*)$", text, re.MULTILINE))
+
+
+def help_text(*words: str) -> str:
+    ended = run(*words, "--help")
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def entries(text: str, title: str) -> dict[str, str]:
+    """The entries under a title of the help, with their texts on one line."""
+    found: dict[str, str] = {}
+    for line in text.partition(f"\n{title}:\n")[2].partition("\n\n")[0].splitlines():
+        if head := re.match(r"  (\S.*?)(?:  +(.*))?$", line):
+            name = head[1]
+            found[name] = head[2] or ""
+        else:
+            found[name] = f"{found[name]} {line.strip()}".strip()
+    return found
+
+
+def commands() -> list[tuple[list[str], str]]:
+    """The words of every command, and how it is called."""
+    return [([word for word in synopsis.split() if re.fullmatch("[a-z]+", word)], synopsis)
+            for synopsis in entries(help_text(), "Commands")]
