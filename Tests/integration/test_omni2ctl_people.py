@@ -32,6 +32,9 @@ class TestPeople:
         assert "blocked" in ctl.ok("user", "list")
         assert "not blocked any more" in ctl.ok("unblock", "ann")
         assert "not blocked." in ctl.ok("unblock", "ann")
+        # The journal names users by their number.
+        number = ctl.json("user", "show", "ann")["user"]["id"]
+        assert "not blocked." in ctl.ok("unblock", number)
         assert ctl.one.get("/api/v1/mcp/tools/list", token=token).status_code == 200
 
     def test_changes_of_users_and_roles(self, control, tmp_path):

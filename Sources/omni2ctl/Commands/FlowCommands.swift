@@ -154,10 +154,11 @@ struct FlowUser {
     let name: String
 
     init(_ name: String, _ client: Client) async throws(Failure) {
-        if let id = Int64(name), id >= 0 {
+        if name == "operator" || name == "0" {
+            (id, self.name) = (0, "operator")
+        } else if let id = Int64(name), id > 0 {
+            // Also of users who are there no more.
             (self.id, self.name) = (id, name)
-        } else if name == "operator" {
-            (id, self.name) = (0, name)
         } else {
             id = try await People.user(name, client)["id"]?.int ?? 0
             self.name = name

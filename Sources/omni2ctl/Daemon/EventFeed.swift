@@ -15,8 +15,9 @@ struct EventFeed {
         case gap(String, JSONValue)
     }
 
-    /// The daemon says something at least every 30 seconds; a connection that is silent for longer
-    /// is dead without saying so.
+    /// The daemon says something with each of its rounds, every 30 seconds unless told. A connection
+    /// that is silent for longer may be dead without saying so: a new one tells, and if all was well
+    /// nobody notices.
     private static let silenceMax = Duration.seconds(95)
     private static let backoff = Backoff(
         ladder: [100, 250, 500, 1000, 2000, 5000].map { .milliseconds($0) }, jitterPercent: 20)
@@ -30,14 +31,17 @@ struct EventFeed {
     ///
     /// - Throws: only before the first event, and when the daemon takes our right away.
     mutating func run(_ tell: (Happening) -> Bool) async throws(Failure) {
-        var (attempt, hasConnected) = (0, false)
+        var (attempt, hasConnected, isLost) = (0, false, false)
         while true {
             switch await connect() {
             case .success(let response) where response.status == 200:
-                if hasConnected, !tell(.cameBack) { return }
-                (attempt, hasConnected) = (0, true)
-                guard let reason = await read(response, tell) else { return }
-                if !tell(.lost(reason)) { return }
+                if isLost, !tell(.cameBack) { return }
+                (attempt, hasConnected, isLost) = (0, true, false)
+                switch await read(response, tell) {
+                case .enough: return
+                case .silence: continue
+                case .loss(let reason): if !tell(.lost(reason)) { return }
+                }
             case .success(let response):
                 let answer = try await client.answer(of: response)
                 try client.refuse(answer)
@@ -45,11 +49,21 @@ struct EventFeed {
                 if !hasConnected { throw .failed(answer.reason) }
             case .failure(let error):
                 if !hasConnected { throw client.failure(error) }
+                if !isLost, !tell(.lost("\(error)")) { return }
             }
+            isLost = true
             let delay = Self.backoff.delay(attempt: attempt, seed: client.io.wallMicroseconds)
             await client.io.sleep(until: client.io.now + delay)
             attempt += 1
         }
+    }
+
+    /// Why a stream is read no more.
+    private enum Ending {
+        /// `tell` says so.
+        case enough
+        case silence
+        case loss(String)
     }
 
     private func connect() async -> Result<HTTPClientResponse, HTTPClientError> {
@@ -63,10 +77,9 @@ struct EventFeed {
         }
     }
 
-    /// Why the stream ended; nil when `tell` has enough.
     private mutating func read(
         _ response: HTTPClientResponse, _ tell: (Happening) -> Bool
-    ) async -> String? {
+    ) async -> Ending {
         var parser = EventStreamParser()
         do throws(HTTPClientError) {
             while let chunk = try await response.nextChunk(
@@ -80,20 +93,20 @@ struct EventFeed {
                             try parser.next(in: bytes, position: &position)
                         }
                     } catch {
-                        return "an event is longer than any should be"
+                        return .loss("an event is longer than any should be")
                     }
                     if step == .needMore { break }
                     guard step == .event, let happening = event(parser) else { continue }
                     if !tell(happening) {
                         response.cancel()
-                        return nil
+                        return .enough
                     }
                 }
             }
-            return "the daemon ended the stream"
+            return .loss("the daemon ended the stream")
         } catch {
             response.cancel()
-            return "\(error)"
+            return error == .timedOut(.body) ? .silence : .loss("\(error)")
         }
     }
 
