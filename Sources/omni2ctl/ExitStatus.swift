@@ -6,6 +6,8 @@ enum ExitStatus {
     static let unreachable: Int32 = 2
     /// EX_USAGE.
     static let usage: Int32 = 64
+    /// EX_NOPERM.
+    static let denied: Int32 = 77
     /// EX_CONFIG: what `omni2-native --check` ends with.
     static let configuration: Int32 = 78
 
@@ -17,6 +19,7 @@ enum ExitStatus {
         ),
         (unreachable, "the daemon cannot be reached"),
         (usage, "wrong arguments"),
+        (denied, "not allowed: a token is missing, unknown, or has no right to this"),
         (configuration, "config check: the configuration is wrong"),
     ]
 }

@@ -11,6 +11,10 @@ struct Failure: Error, Hashable {
         Failure(message: message, exitStatus: ExitStatus.unreachable)
     }
 
+    static func denied(_ message: String) -> Failure {
+        Failure(message: message, exitStatus: ExitStatus.denied)
+    }
+
     static func usage(_ message: String) -> Failure {
         Failure(message: message, exitStatus: ExitStatus.usage)
     }

@@ -25,7 +25,7 @@ enum Main {
             Console.print("omni2ctl \(version)\n")
             return ExitStatus.success
         case .help(let topic):
-            Console.print(Help.text(on: topic))
+            Pager.show(Help.text(on: topic), environment)
             return ExitStatus.success
         case .run(let invocation): return perform(invocation, environment)
         }
@@ -33,19 +33,29 @@ enum Main {
 
     private static func perform(_ invocation: Invocation, _ environment: Environment) -> Int32 {
         do throws(Failure) {
-            let reply: Reply
-            switch invocation.command.body {
-            case .local(let body): reply = try body(invocation, environment)
-            case .remote:
-                Process.ignoreBrokenPipes()
-                let door = try Door(invocation.options, environment)
-                reply = try Operator.run(invocation, at: door, environment)
-            }
-            reply.show(isJSON: invocation.options.isJSON, environment)
-            return reply.isSuccess ? ExitStatus.success : ExitStatus.failure
+            let reply = try reply(to: invocation, environment)
+            reply.show(invocation.options, environment)
+            return reply.exitStatus
         } catch {
             Console.error("omni2ctl: \(error.message)\n")
             return error.exitStatus
+        }
+    }
+
+    private static func reply(
+        to invocation: Invocation, _ environment: Environment
+    ) throws(Failure) -> Reply {
+        let isLive: Bool
+        let body: @Sendable (Invocation, Client) async throws(Failure) -> Reply
+        switch invocation.command.body {
+        case .local(let body): return try body(invocation, environment)
+        case .remote(let remote): (isLive, body) = (false, remote)
+        case .live(let live): (isLive, body) = (true, live)
+        }
+        Process.ignoreBrokenPipes()
+        let door = try Door(invocation.options, environment)
+        return try Operator.run(at: door, environment, isLive: isLive) {
+            client async throws(Failure) in try await body(invocation, client)
         }
     }
 }

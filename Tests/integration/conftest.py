@@ -10,10 +10,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from omni.control import Control
 from omni.daemon import BINARY, Daemon
 from omni.databases import Postgres, Redis
 from omni.processes import ROOT, is_alive
-from omni.servers import HTTPServer, make_repository
+from omni.servers import HTTPServer, make_repository, stdio_entry
 
 LOG_TAIL = 120
 
@@ -166,3 +167,24 @@ def omni2cache(cache_tools: Path):
     os.environ["OMNI2_CACHE_LIBRARY"] = str(next(cache_tools.glob("libomni2cache.so.0*")))
     sys.path.insert(0, str(ROOT / "clients" / "python"))
     return importlib.import_module("omni2cache")
+
+
+@pytest.fixture
+def control(daemon):
+    """Starts a daemon with an administrators' socket and gives omni2ctl for it: `control(servers=…)`."""
+
+    def start(configuration: dict | None = None, **more) -> Control:
+        one = daemon(configuration, begin=False, **more)
+        socket = str(one.runtime / "admin.sock")
+        one.configuration["HTTP"]["Listen"] = [f"127.0.0.1:{one.port}", socket]
+        return Control(one.start())
+
+    return start
+
+
+@pytest.fixture
+def raw(control) -> Control:
+    """With one stdio server that has loaded."""
+    ctl = control(servers={"raw": stdio_entry()})
+    ctl.one.has_loaded("raw")
+    return ctl

@@ -80,7 +80,7 @@ async def test_every_method_shows_and_does_what_the_role_may(house):
         prompts = mcp.names("prompts/list", "prompts", "name")
         assert prompts == {f"{s}__greet" for s, may in (("alpha", rest), ("beta", beta)) if may}, role
         resources = mcp.names("resources/list", "resources", "uri")
-        assert {"alpha__note://welcome" in resources, "beta__note://welcome" in resources} == \
+        assert {"alpha+note://welcome" in resources, "beta+note://welcome" in resources} == \
             {bool(rest), bool(beta)}, role
         templates = mcp.names("resources/templates/list", "resourceTemplates", "uriTemplate")
         assert len(templates) == rest + beta, role
@@ -161,6 +161,8 @@ ROUTES = [
     ("POST", "/api/v1/events/test/broadcast", 200, 403, 403),
     ("GET", "/api/v1/cache/stats", 200, 200, 403),
     ("GET", "/api/v1/cache/entries", 200, 403, 403),
+    ("GET", "/api/v1/config", 200, 403, 403),
+    ("GET", "/api/v1/cluster", 200, 200, 403),
     ("POST", "/api/v1/cache/invalidate", 200, 403, 403),
     ("GET", "/api/v1/users", 200, 403, 403),
     ("POST", "/api/v1/users", 400, 403, 403),
@@ -175,7 +177,6 @@ ROUTES = [
     ("POST", "/api/v1/mcp/tokens/validate", 400, 403, 403),
     ("GET", "/api/v1/stats", 200, 200, 403),
     ("GET", "/api/v1/activity", 200, 403, 403),
-    ("GET", "/api/v1/cluster", 200, 200, 403),
     ("GET", "/api/v1/auth/me", 200, 200, 200),
     ("GET", "/openapi.json", 200, 200, 200),
     ("GET", "/docs", 200, 200, 200),

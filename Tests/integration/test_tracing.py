@@ -150,7 +150,7 @@ async def test_one_request_id_from_the_client_to_the_server_and_the_journal(daem
     assert answer.headers["X-Request-ID"] == "from-the-client-1"
     [seen] = counting.requests("tools/call")
     assert seen["headers"]["x-request-id"] == "from-the-client-1"
-    line = one.logged(r"tool call failed.*request_id=from-the-client-1")
+    line = one.logged(r"tools/call failed.*request_id=from-the-client-1")
     assert f"trace_id={TRACE}" in line and re.search(r"span_id=[0-9a-f]{16}", line)
     eventually(lambda: any(attributes_of(record).get("request_id") == "from-the-client-1"
                            for record in collector.logs()), 10, "the record exported")

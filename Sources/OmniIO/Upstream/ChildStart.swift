@@ -55,7 +55,7 @@ struct ChildStart {
 
 /// A null-terminated array of C strings. `@safe`: the memory is private and lives with the object.
 @safe
-private final class CStrings {
+final class CStrings {
     let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
     private let count: Int
 

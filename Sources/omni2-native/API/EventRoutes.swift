@@ -88,6 +88,7 @@ struct EventRoutes {
     // MARK: WebSocket
 
     private func join(_ call: Router.Call) {
+        guard mayHave(eventTypes(call), call) else { return }
         let address = settings.perAddressMax > 0 ? call.exchange.peerAddress?.host : nil
         switch hub.mayEnter(call.principal, address: address) {
         case .welcome:
@@ -177,6 +178,7 @@ struct EventRoutes {
 
     /// `event_types` lists the types wanted; `Last-Event-ID` or `since` where to go on.
     private func stream(_ call: Router.Call) {
+        guard mayHave(eventTypes(call), call) else { return }
         let since = call.request.header("Last-Event-ID") ?? call.request.query("since")
         let isTaken = hub.streams.begin(
             call.exchange, types: eventTypes(call), since: since.flatMap(place),
@@ -185,6 +187,16 @@ struct EventRoutes {
         call.fail(
             .serviceUnavailable, "There are as many event streams as allowed.",
             headers: [.init(name: "Retry-After", value: "5")])
+    }
+
+    /// The flows of others are for administrators, under whatever name they are asked for; answers 403
+    /// itself.
+    private func mayHave(_ types: [String], _ call: Router.Call) -> Bool {
+        let isForeign = types.contains { topic in
+            FlowTopic.user(of: topic).map { !call.principal.mayWatchFlow(of: $0) } ?? false
+        }
+        if isForeign { call.fail(.forbidden, "These flows are not yours to watch.") }
+        return !isForeign
     }
 
     /// The event a client says it saw last. What is no number of ours is a place that the log does

@@ -68,7 +68,9 @@ struct RouteDescription {
     /// What a value of the path may be.
     func schema(ofPathValue name: String) -> JSONSchema {
         if let schema = path[name] { return schema }
-        return name == "id" || name.hasSuffix("_id") ? .id : .text(.printable, 1...1000)
+        if name == "id" { return .id }
+        // Whoever came by the file token is user 0.
+        return name.hasSuffix("_id") ? .integer(0...Int64(Int32.max)) : .text(.printable, 1...1000)
     }
 
     /// `router.on(.get, "/x", .viewer, "Lists the x".described.asking(.text("name", "…")))`

@@ -83,9 +83,13 @@ struct Router {
             var call = call
             for (name, text) in call.values {
                 let schema = description.schema(ofPathValue: name)
-                // What is no number at all, the handler explains better.
-                let value = schema == .id ? Int64(text).map { JSONValue.int($0) } : .string(text)
-                if let value, !schema.allows(value) {
+                var value = JSONValue.string(text)
+                if case .integer = schema {
+                    // What is no number at all, the handler explains better.
+                    guard let number = Int64(text) else { continue }
+                    value = .int(number)
+                }
+                if !schema.allows(value) {
                     return call.fail(.notFound, "There is no \(name) \(text.prefix(100)).")
                 }
             }

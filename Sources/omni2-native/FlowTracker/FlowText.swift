@@ -97,8 +97,9 @@ enum FlowTopic {
 
     static func name(of user: Int) -> String { prefix + String(user) }
 
-    /// The user whose flow a topic is; nil for other topics.
+    /// The user whose flow a topic is; nil for other topics. Subscriptions compare without case.
     static func user(of topic: String) -> Int? {
-        topic.hasPrefix(prefix) ? Int(topic.dropFirst(prefix.count)) : nil
+        let topic = topic.lowercased()
+        return topic.hasPrefix(prefix) ? Int(topic.dropFirst(prefix.count)) : nil
     }
 }

@@ -526,6 +526,8 @@ final class House {
             cached.add(to: &router)
             metrics.add(to: &router, isOpen: !configuration.telemetry.metricsNeedToken)
             monitoring.add(to: &router)
+            ConfigurationRoutes(current: { [unowned self] in self.configuration })
+                .add(to: &router)
             ChatRoutes(chat: chat, sockets: chatSockets, webSockets: build.webSockets)
                 .add(to: &router)
             router.on(

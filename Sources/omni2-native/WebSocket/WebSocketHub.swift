@@ -50,7 +50,8 @@ final class WebSocketHub: WebSocketApplication {
     private(set) var seats: HubSeats
     var wishes = SharedSubscriptions()
     /// Far from 0, so that a connection of a predecessor may have been silent for long.
-    private(set) var second: UInt32 = 1 << 24
+    private(set) var second = WebSocketHub.firstSecond
+    private static let firstSecond: UInt32 = 1 << 24
     private var json = JSONWriter()
     var statistics = Statistics()
     /// Every event, finished, for whoever passes it on to other rings.
@@ -414,7 +415,7 @@ final class WebSocketHub: WebSocketApplication {
     private func ticked() {
         second += 1
         let interval = UInt32(max(1, settings.pingInterval.components.seconds))
-        if office == nil, second % interval == 0, count > 0 { publish(.ping) }
+        if office == nil, (second - Self.firstSecond) % interval == 0, count > 0 { publish(.ping) }
         let stale = max(1, UInt32(clamping: settings.staleTime.components.seconds))
         let stall = max(1, UInt32(clamping: settings.stallTime.components.seconds))
         for slot in peers.indices {

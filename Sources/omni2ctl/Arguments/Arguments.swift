@@ -76,6 +76,9 @@ private struct ArgumentReader {
         guard invocation.options.host == nil || invocation.options.socket == nil else {
             throw UsageError(message: "--host and --socket name two daemons; leave one out")
         }
+        guard invocation.options.token == nil || invocation.options.tokenFile == nil else {
+            throw UsageError(message: "--token and --token-file are two tokens; leave one out")
+        }
         return .run(invocation)
     }
 
@@ -138,6 +141,10 @@ private struct ArgumentReader {
         case "socket": invocation.options.socket = value
         case "host": invocation.options.host = value
         case "token-file": invocation.options.tokenFile = value
+        case "token": invocation.options.token = value
+        case "ca-file": invocation.options.authorityFile = value
+        case "no-pager": invocation.options.hasPager = false
+        case "full": invocation.options.isFull = true
         default:
             let command = invocation.command
             guard command.options.contains(where: { $0.name == name }) else {

@@ -1,10 +1,13 @@
 import OmniIO
 
-/// One command as the table declares it: the parser, the help and the manual page follow it.
+/// One command as the table declares it: the parser, the help, the manual page and the shells'
+/// completion follow it.
 struct Command: Sendable {
     enum Body: Sendable {
         /// Talks to the daemon.
         case remote(@Sendable (Invocation, Client) async throws(Failure) -> Reply)
+        /// Talks to the daemon and prints as it goes, until it is done or a person ends it.
+        case live(@Sendable (Invocation, Client) async throws(Failure) -> Reply)
         /// Works on this host alone.
         case local(@Sendable (Invocation, Environment) throws(Failure) -> Reply)
     }

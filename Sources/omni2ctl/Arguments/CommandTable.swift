@@ -1,96 +1,21 @@
-/// Every command there is. Help, parser and manual page follow this table.
+/// Every command there is. Help, parser, manual page and completion follow this table.
+///
+/// What a placeholder is called says what completion offers for it: see `Placeholder`.
 enum CommandTable {
     static let commands: [Command] =
-        [status] + servers + tools + cache + circuits + PeopleTable.commands
-        + [check, completion, stdio]
+        [status] + ServerTable.commands + tools + cache + circuits + [watch] + flows
+        + PeopleTable.commands + configuration + [doctor] + pages + [stdio]
 
-    private static let name = Argument(name: "NAME")
+    private static let server = Argument(name: "SERVER")
+
+    private static let top = [
+        Option(name: "top", help: "draw it in its place again and again, as top does; q ends"),
+        Option(name: "interval", value: "SECONDS", help: "how often --top draws; 2 unless told"),
+    ]
 
     private static let status = Command(
-        words: ["status"], summary: "show how the daemon and its servers are",
-        body: .remote(StatusCommand.run))
-
-    private static let servers = [
-        Command(
-            words: ["mcp", "list"], summary: "list the registered MCP servers",
-            body: .remote(ServerCommands.list)),
-        Command(
-            words: ["mcp", "show"], arguments: [name],
-            summary: "show one server: state, circuit, tools, last events",
-            body: .remote(ServerCommands.show)),
-        Command(
-            words: ["mcp", "add"], arguments: [name], options: addOptions, rest: "ARGS",
-            summary: "register a server, by --url or by --command",
-            detail: "One of --url and --command is needed. What follows -- goes to the command. "
-                + "On a host with systemd the command becomes the unit omni2-mcp@NAME, in a sandbox, a "
-                + "cgroup and a journal of its own; that needs root. Elsewhere the daemon starts it. "
-                + "Either way they speak over its standard input and output.",
-            body: .remote(ServerAddition.run)),
-        Command(
-            words: ["mcp", "import"], arguments: [Argument(name: "FILE")],
-            options: [
-                Option(
-                    name: "network",
-                    help: "let the units of servers with a command reach the network")
-            ],
-            summary: "register the servers of an mcpServers file",
-            detail: "FILE is the JSON that MCP clients use. A server whose name is registered "
-                + "already takes over what its entry says; servers that FILE does not name stay "
-                + "as they are. A file that is not understood changes nothing; of entries that the "
-                + "daemon refuses it is said why, and the others are registered. Servers with a "
-                + "command become units as with mcp add.",
-            body: .remote(ServerImport.run)),
-        Command(
-            words: ["mcp", "remove"], arguments: [name],
-            summary: "forget a server, and its unit with it",
-            body: .remote(ServerOrders.remove)),
-        Command(
-            words: ["mcp", "enable"], arguments: [name],
-            summary: "put a server into service, also one that was disabled by its failures",
-            body: .remote(ServerOrders.enable)),
-        Command(
-            words: ["mcp", "disable"], arguments: [name],
-            summary: "take a server out of service and keep it registered",
-            body: .remote(ServerOrders.disable)),
-        Command(
-            words: ["mcp", "check"], arguments: [name], summary: "ask a server now how it is",
-            body: .remote(ServerOrders.check)),
-        Command(
-            words: ["mcp", "reload"], arguments: [Argument(name: "NAME", isOptional: true)],
-            summary: "connect to a server anew, or to all",
-            body: .remote(ServerOrders.reload)),
-    ]
-
-    private static let addOptions = [
-        Option(
-            name: "url", value: "URL", help: "where it is: http://host[:port]/path or https://…"),
-        Option(
-            name: "bearer-file", value: "FILE",
-            help: "send the token in FILE as Authorization: Bearer; with --url"),
-        Option(name: "command", value: "CMD", help: "a program that speaks MCP over stdio"),
-        Option(name: "network", help: "let the unit of --command reach the network"),
-        Option(
-            name: "environment-file", value: "FILE",
-            help: "NAME=VALUE lines that only root need be able to read, for the unit of --command"),
-        Option(
-            name: "memory-max", value: "SIZE",
-            help: "when the unit of --command is ended, such as 256M; 512M unless told"),
-        Option(
-            name: "cpu-quota", value: "PERCENT",
-            help:
-                "how much of one core the unit of --command may use, such as 50%; 200% unless told"),
-        Option(
-            name: "cache-policy", value: "POLICY", choices: ["off", "listed", "read_only"],
-            help: "which tools' results may be kept"),
-        Option(
-            name: "cache-tools", value: "A,B", help: "the tools of --cache-policy listed"),
-        Option(
-            name: "ttl", value: "TIME",
-            help: "how long results are kept: seconds, or a time span such as 5min"),
-        Option(
-            name: "scope", value: "SCOPE", choices: ["shared", "role", "user"],
-            help: "who shares kept results"),
-    ]
+        words: ["status"], options: top,
+        summary: "show how the daemon and its servers are", body: .live(StatusCommand.run))
 
     private static let tools = [
         Command(
@@ -100,49 +25,159 @@ enum CommandTable {
         Command(
             words: ["tools", "call"],
             arguments: [
-                Argument(name: "SERVER"), Argument(name: "TOOL"),
-                Argument(name: "JSON", isOptional: true),
+                server, Argument(name: "TOOL"), Argument(name: "JSON", isOptional: true),
             ], summary: "call a tool",
-            detail: "JSON is an object with the tool's arguments, such as '{\"path\": \"/tmp\"}'. "
-                + "The text of the result goes to standard output; --json prints all of it.",
+            detail:
+                "JSON is an object with the tool's arguments, such as '{\"path\": \"/tmp\"}'; - "
+                + "reads it from standard input. The text of the result goes to standard output; "
+                + "--json prints all of it.",
             body: .remote(ToolCommands.call)),
+    ]
+
+    private static let entries = [
+        Argument(name: "SERVER", isOptional: true), Argument(name: "TOOL", isOptional: true),
     ]
 
     private static let cache = [
         Command(
-            words: ["cache", "stats"], summary: "show the size and the use of the cache",
-            body: .remote(CacheCommands.statistics)),
+            words: ["cache", "stats"], options: top,
+            summary: "show the size and the use of the cache",
+            body: .live(CacheCommands.statistics)),
         Command(
-            words: ["cache", "invalidate"],
-            arguments: [
-                Argument(name: "SERVER", isOptional: true),
-                Argument(name: "TOOL", isOptional: true),
-            ], summary: "forget kept results: all, those of a server, or of one tool",
+            words: ["cache", "list"], arguments: entries,
+            options: [
+                Option(name: "limit", value: "N", help: "so many at most, 100 unless told")
+            ],
+            summary: "list the kept results: all, those of a server, or of one tool",
+            body: .remote(CacheCommands.list)),
+        Command(
+            words: ["cache", "get"], arguments: [Argument(name: "KEY")],
+            summary: "show a kept result; the first digits of its key are enough",
+            body: .remote(CacheCommands.get)),
+        Command(
+            words: ["cache", "invalidate"], arguments: entries,
+            summary: "forget kept results: all, those of a server, or of one tool",
             body: .remote(CacheCommands.invalidate)),
     ]
 
     private static let circuits = [
         Command(
-            words: ["circuit", "show"], arguments: [name],
+            words: ["circuit", "show"], arguments: [server],
             summary: "show the circuit breaker of a server", body: .remote(CircuitCommands.show)),
         Command(
-            words: ["circuit", "reset"], arguments: [name],
+            words: ["circuit", "reset"], arguments: [server],
             summary: "close the circuit of a server and try it now",
             body: .remote(CircuitCommands.reset)),
     ]
 
-    private static let check = Command(
-        words: ["config", "check"], arguments: [Argument(name: "FILE", isOptional: true)],
-        summary: "say everything that is wrong with the configuration",
-        detail: "Runs omni2-native --check, on FILE instead of /etc/omni2/omni2.conf if given, and "
-            + "ends with its exit status. The daemon need not run.",
-        body: .local(ConfigurationCheck.run))
+    private static let following = [
+        Option(
+            name: "since", value: "N",
+            help: "begin behind the event with this number; 0: the oldest"),
+        Option(name: "count", value: "N", help: "end after so many"),
+    ]
 
-    private static let completion = Command(
-        words: ["completion"], arguments: [Argument(name: "SHELL")],
-        summary: "print a script that completes commands and options: bash or zsh",
-        detail: "The package installs both. Elsewhere: source <(omni2ctl completion bash).",
-        body: .local(ShellCompletion.run))
+    private static let watch = Command(
+        words: ["watch"],
+        options: [
+            Option(name: "type", value: "A,B", help: "only these types of events"),
+            Option(name: "server", value: "A,B", help: "only what is about these servers"),
+            Option(
+                name: "severity", value: "LEVEL", choices: ["info", "medium", "high", "critical"],
+                help: "only what is at least so severe"),
+        ] + following + top,
+        summary: "show live events as they come",
+        detail: "It begins with how everything stands. When the daemon is started anew or the "
+            + "connection is lost, it comes back, goes on behind the last event it showed, and says "
+            + "so when events were missed. With --json each event is one line, with its number as "
+            + "seq. Events that only say that all goes on are shown when --type names them: ping, "
+            + "system_metrics, system_health, cache_stats, mcp_health_check.",
+        body: .live(WatchCommand.run))
+
+    private static let flows = [
+        Command(
+            words: ["flows", "monitor"], arguments: [Argument(name: "USER", isOptional: true)],
+            options: [
+                Option(name: "hours", value: "N", help: "for so long; 24 unless told"),
+                Option(name: "stop", help: "no longer"),
+            ],
+            summary: "show a user's flows live from now on; without USER, say whose are",
+            detail: "USER is a name, an e-mail address, a number, or operator for the requests of "
+                + "administrators who are no users.",
+            body: .remote(FlowCommands.monitor)),
+        Command(
+            words: ["flows", "list"], arguments: [Argument(name: "USER")],
+            options: [
+                Option(name: "limit", value: "N", help: "so many at most, 20 unless told"),
+                Option(
+                    name: "source", value: "SOURCE", help: "only from there, such as mcp_gateway"),
+                Option(
+                    name: "checkpoint", value: "TYPE",
+                    help: "only with such a checkpoint, such as tool_call"),
+                Option(
+                    name: "since", value: "TIME", help: "only later ones; 2026-01-28 in UTC"),
+            ],
+            summary: "list what a user's requests did, newest first",
+            body: .remote(FlowCommands.list)),
+        Command(
+            words: ["flows", "show"], arguments: [Argument(name: "SESSION")],
+            summary: "show one flow as a tree, with times",
+            body: .remote(FlowCommands.show)),
+        Command(
+            words: ["flows", "watch"], arguments: [Argument(name: "USER")], options: following,
+            summary: "show a monitored user's checkpoints as they come",
+            body: .live(FlowCommands.watch)),
+    ]
+
+    private static let configuration = [
+        Command(
+            words: ["config", "check"], arguments: [Argument(name: "FILE", isOptional: true)],
+            summary: "say everything that is wrong with the configuration",
+            detail: "Runs omni2-native --check, on FILE instead of /etc/omni2/omni2.conf if given, "
+                + "and ends with its exit status. The daemon need not run.",
+            body: .local(ConfigurationCheck.run)),
+        Command(
+            words: ["config", "show"], arguments: [Argument(name: "SECTION", isOptional: true)],
+            options: [Option(name: "changed", help: "only what is not the default")],
+            summary: "show the settings in force and where each comes from",
+            detail:
+                "What the running daemon uses; after a change of the files that is not what they "
+                + "say. Secrets are masked.",
+            body: .remote(ConfigurationShow.run)),
+    ]
+
+    private static let doctor = Command(
+        words: ["doctor"],
+        options: [
+            Option(
+                name: "config", value: "FILE", help: "check FILE instead of /etc/omni2/omni2.conf")
+        ],
+        summary: "check this host and the daemon, and say what to do",
+        detail: "Looks at the kernel, io_uring, limits and system settings, the clock, units and "
+            + "sockets, the configuration; then at the daemon, its database, Redis, disk space and "
+            + "cache, and asks every server. Works without a daemon, too. With --host only the "
+            + "daemon is looked at. Ends with 1 when a check failed; warnings alone are no failure.",
+        body: .local(Doctor.run))
+
+    private static let pages = [
+        Command(
+            words: ["names"],
+            arguments: [
+                Argument(name: "KIND"), Argument(name: "SERVER", isOptional: true),
+            ],
+            summary: "print the names there are, one on a line",
+            detail: "KIND is one of servers, tools (of SERVER), users, roles, sections. Completion "
+                + "asks it.",
+            body: .remote(NamesCommand.run)),
+        Command(
+            words: ["completion"], arguments: [Argument(name: "SHELL")],
+            summary: "print a script that completes commands and options: bash or zsh",
+            detail: "The package installs both. Elsewhere: source <(omni2ctl completion bash).",
+            body: .local(ShellCompletion.run)),
+        Command(
+            words: ["manual"], summary: "print the manual page omni2ctl(1), for man -l -",
+            body: .local(ManualPage.run)),
+    ]
 
     private static let stdio = Command(
         words: ["stdio"], rest: "CMD",

@@ -24,7 +24,12 @@ struct CommonOptions: Hashable, Sendable {
     var isJSON = false
     var host: String?
     var socket: String?
+    var token: String?
     var tokenFile: String?
+    var authorityFile: String?
+    var hasPager = true
+    /// Nothing is cut to fit the terminal.
+    var isFull = false
 
     static let declared: [Option] = [
         Option(name: "json", help: "print the reply as one line of JSON, for scripts"),
@@ -38,6 +43,14 @@ struct CommonOptions: Hashable, Sendable {
         Option(
             name: "token-file", value: "FILE",
             help: "read the token from FILE; with --host the token is otherwise $OMNI2_TOKEN"),
+        Option(
+            name: "token", value: "TOKEN",
+            help: "the token itself, which other users of this host can see; better a file"),
+        Option(
+            name: "ca-file", value: "FILE",
+            help: "trust the authorities in FILE, in PEM, instead of the system's; with --host"),
+        Option(name: "no-pager", help: "do not show what is longer than the terminal by a pager"),
+        Option(name: "full", help: "do not cut lines to the width of the terminal"),
         Option(name: "help", help: "say this, or how one command is used"),
         Option(name: "version", help: "say which version this is"),
     ]

@@ -3,23 +3,25 @@ enum PeopleTable {
     static let commands = users + blocks + roles + tokens
 
     private static let name = Argument(name: "NAME")
+    private static let user = Argument(name: "USER")
+    private static let role = Argument(name: "ROLE")
 
     private static let users = [
         Command(
             words: ["user", "list"], summary: "list the users", body: .remote(UserCommands.list)),
         Command(
-            words: ["user", "show"], arguments: [name],
+            words: ["user", "show"], arguments: [user],
             summary: "show a user and what the user may do", body: .remote(UserCommands.show)),
         Command(
             words: ["user", "add"], arguments: [name], options: userOptions, summary: "add a user",
             detail: "--role is needed. A user without a password uses tokens alone.",
             body: .remote(UserCommands.add)),
         Command(
-            words: ["user", "set"], arguments: [name], options: userOptions,
+            words: ["user", "set"], arguments: [user], options: userOptions,
             summary: "change a user; it counts at once, also for sessions that are open",
             body: .remote(UserCommands.set)),
         Command(
-            words: ["user", "remove"], arguments: [name],
+            words: ["user", "remove"], arguments: [user],
             summary: "remove a user, with tokens and sessions",
             body: .remote(UserCommands.remove)),
     ]
@@ -40,7 +42,7 @@ enum PeopleTable {
 
     private static let blocks = [
         Command(
-            words: ["block"], arguments: [name],
+            words: ["block"], arguments: [user],
             options: [
                 Option(name: "services", value: "A,B", help: "of chat and mcp; without it both"),
                 Option(name: "message", value: "TEXT", help: "what the user is told"),
@@ -48,7 +50,7 @@ enum PeopleTable {
             ], summary: "block a user; sessions that are open end",
             body: .remote(UserCommands.block)),
         Command(
-            words: ["unblock"], arguments: [name], summary: "lift a user's block",
+            words: ["unblock"], arguments: [user], summary: "lift a user's block",
             body: .remote(UserCommands.unblock)),
     ]
 
@@ -59,11 +61,11 @@ enum PeopleTable {
             words: ["role", "add"], arguments: [name], options: roleOptions, summary: "add a role",
             body: .remote(RoleCommands.add)),
         Command(
-            words: ["role", "set"], arguments: [name], options: roleOptions,
+            words: ["role", "set"], arguments: [role], options: roleOptions,
             summary: "change a role; it counts at once, for everybody who has it",
             body: .remote(RoleCommands.set)),
         Command(
-            words: ["role", "remove"], arguments: [name], summary: "remove a role that nobody has",
+            words: ["role", "remove"], arguments: [role], summary: "remove a role that nobody has",
             body: .remote(RoleCommands.remove)),
     ]
 
@@ -87,7 +89,7 @@ enum PeopleTable {
             summary: "list the tokens of all users, or of one",
             body: .remote(RoleCommands.tokens)),
         Command(
-            words: ["token", "create"], arguments: [Argument(name: "USER")],
+            words: ["token", "create"], arguments: [user],
             options: [
                 Option(name: "name", value: "TEXT", help: "what it is for"),
                 Option(name: "days", value: "N", help: "how long it is good; without it, for ever"),

@@ -4,7 +4,7 @@ import OmniCore
 enum CircuitCommands {
     @Sendable
     static func show(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
-        let server = try await RegisteredServer.named(invocation[argument: "NAME"], client)
+        let server = try await RegisteredServer.named(invocation[argument: "SERVER"], client)
         let json = try await client.get("\(server.circuitPath)/status")
         return Reply(json) { style in Table.facts(facts(json), style) }
     }
@@ -34,7 +34,7 @@ enum CircuitCommands {
 
     @Sendable
     static func reset(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
-        let server = try await RegisteredServer.named(invocation[argument: "NAME"], client)
+        let server = try await RegisteredServer.named(invocation[argument: "SERVER"], client)
         guard server.isEnabled else { throw ServerOrders.isDisabled(server) }
         let json = try await client.post("\(server.circuitPath)/reset")
         return Reply(

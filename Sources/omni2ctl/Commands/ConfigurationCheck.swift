@@ -1,3 +1,4 @@
+import OmniCore
 import OmniIO
 
 /// `config check`: the daemon's own program knows its configuration best.
@@ -8,20 +9,38 @@ enum ConfigurationCheck {
     static func run(
         _ invocation: Invocation, _ environment: Environment
     ) throws(Failure) -> Reply {
-        if invocation.options.isJSON {
-            throw .usage("config check speaks to people and by its exit status; leave --json out")
-        }
         guard let path = find(environment) else {
             throw .failed("\(program) is not installed beside omni2ctl, nor in $PATH")
         }
         var words = ["--check"]
         if let file = invocation.optional("FILE") { words = ["--config", file] + words }
+        if invocation.options.isJSON { return try reply(path, words, environment) }
         let error = Process.become(path, words)
         throw .failed("\(path) cannot be run: \(error.message)")
     }
 
+    /// For scripts: its words as lines, and its status as ours.
+    private static func reply(
+        _ path: String, _ words: [String], _ environment: Environment
+    ) throws(Failure) -> Reply {
+        let output: Process.Output
+        do throws(SystemError) {
+            output = try Process.output(of: path, words, environment)
+        } catch {
+            throw .failed("\(path) cannot be run: \(error.message)")
+        }
+        let isFine = output.status == 0
+        let lines = output.text.split(separator: "\n").map(String.init)
+        var reply = Reply(["ok": .bool(isFine), "problems": JSONValue(isFine ? [] : lines)]) { _ in
+            output.text
+        }
+        reply.isSuccess = isFine
+        reply.failureStatus = output.status
+        return reply
+    }
+
     /// Beside ourselves first: two versions on one host do not check each other's files.
-    private static func find(_ environment: Environment) -> String? {
+    static func find(_ environment: Environment) -> String? {
         var directories = (environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin")
             .split(separator: ":").map(String.init)
         if let own = CommandLine.arguments.first, let slash = own.lastIndex(of: "/") {

@@ -6,11 +6,14 @@ enum People {
         try await client.get("/api/v1/users")["users"]?.array ?? []
     }
 
-    /// By user name or e-mail.
+    /// By user name, e-mail address or number, which is how the journal names users.
     static func user(_ name: String, _ client: Client) async throws(Failure) -> JSONValue {
         let users = try await users(client)
         if let user = users.first(where: { $0["username"]?.string == name }) { return user }
         if let user = users.first(where: { $0["email"]?.string == name }) { return user }
+        if let id = Int64(name), let user = users.first(where: { $0["id"]?.int == id }) {
+            return user
+        }
         throw .failed("there is no user named \(name); see omni2ctl user list")
     }
 

@@ -57,7 +57,7 @@ enum RoleCommands {
         guard body.object?.isEmpty == false else {
             throw .usage("role set needs an option; see omni2ctl role set --help")
         }
-        let name = invocation[argument: "NAME"]
+        let name = invocation[argument: "ROLE"]
         let role = try await People.role(name, client)
         let json = try await client.put(People.path("roles", role), body)
         return Reply(json, "The role \(name) is changed, for everybody who has it.")
@@ -65,7 +65,7 @@ enum RoleCommands {
 
     @Sendable
     static func remove(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
-        let name = invocation[argument: "NAME"]
+        let name = invocation[argument: "ROLE"]
         let role = try await People.role(name, client)
         return Reply(
             try await client.delete(People.path("roles", role)), "The role \(name) is removed.")

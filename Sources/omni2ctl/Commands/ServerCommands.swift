@@ -14,7 +14,7 @@ enum ServerCommands {
 
     @Sendable
     static func show(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
-        let server = try await RegisteredServer.named(invocation[argument: "NAME"], client)
+        let server = try await RegisteredServer.named(invocation[argument: "SERVER"], client)
         let tools = try await tools(of: server, client)
         let log = try await client.get("\(server.path)/logs")["logs"]?.array ?? []
         let shown = Array(log.prefix(eventsShown))

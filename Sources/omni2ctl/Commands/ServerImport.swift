@@ -14,6 +14,8 @@ enum ServerImport {
         var done: [(name: String, what: String)] = []
         var refused: [(name: String, reason: String)] = []
         for (name, var body) in entries {
+            client.progress.doing(
+                "registering \(name) (\(done.count + refused.count + 1) of \(entries.count))")
             let server = known.first { $0.name == name }
             if let (unit, file) = units[name] {
                 _ = try unit.install(file, client.environment)
@@ -103,8 +105,8 @@ enum ServerImport {
             ("mcpServers", value["mcpServers"]), ("servers", value["servers"]),
             ("mcp.servers", value["mcp"]?["servers"]),
         ]
-        let place = places.first { $0.1 != nil }
-        guard let place, let servers = place.1?.object else {
+        let found = places.first { $0.1 != nil }
+        guard let (place, list) = found, let servers = list?.object else {
             throw .failed(
                 "\(path) needs an object mcpServers (or servers) with one member per server")
         }
@@ -114,7 +116,7 @@ enum ServerImport {
             do throws(ImportedEntry.Problem) {
                 entries.append((name, try ImportedEntry(name, entry).body))
             } catch {
-                problems.append("\(path): \(place.0).\(name): \(error.message)")
+                problems.append("\(path): \(place).\(name): \(error.message)")
             }
         }
         guard problems.isEmpty else { throw .failed(problems.joined(separator: "\n")) }

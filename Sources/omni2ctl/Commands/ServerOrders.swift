@@ -1,10 +1,11 @@
 import OmniCore
+import OmniIO
 
 /// What may be ordered of a registered server.
 enum ServerOrders {
     @Sendable
     static func remove(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
-        let server = try await RegisteredServer.named(invocation[argument: "NAME"], client)
+        let server = try await RegisteredServer.named(invocation[argument: "SERVER"], client)
         guard ServerUnit.areUsed(client.door), let unit = try? ServerUnit(server.name), unit.isThere
         else {
             return Reply(try await client.delete(server.path), "\(server.name) is removed.")
@@ -21,7 +22,7 @@ enum ServerOrders {
     /// Also forgets the failures of one that the daemon disabled, so that it has all its chances.
     @Sendable
     static func enable(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
-        let server = try await RegisteredServer.named(invocation[argument: "NAME"], client)
+        let server = try await RegisteredServer.named(invocation[argument: "SERVER"], client)
         if server.isEnabled {
             return Reply(["success": true], "\(server.name) is enabled already.")
         }
@@ -40,7 +41,7 @@ enum ServerOrders {
 
     @Sendable
     static func disable(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
-        let server = try await RegisteredServer.named(invocation[argument: "NAME"], client)
+        let server = try await RegisteredServer.named(invocation[argument: "SERVER"], client)
         if !server.isEnabled {
             return Reply(["success": true], "\(server.name) is disabled already.")
         }
@@ -50,8 +51,9 @@ enum ServerOrders {
 
     @Sendable
     static func check(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
-        let server = try await RegisteredServer.named(invocation[argument: "NAME"], client)
+        let server = try await RegisteredServer.named(invocation[argument: "SERVER"], client)
         guard server.isEnabled else { throw isDisabled(server) }
+        client.progress.doing("checking \(server.name)")
         let json = try await client.post("\(server.path)/health-check")
         let health = json["health_result"] ?? .null
         var reply = Reply(json) { style in text(server.name, health, style) }
@@ -76,15 +78,49 @@ enum ServerOrders {
 
     @Sendable
     static func reload(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
-        guard let name = invocation.optional("NAME") else {
+        guard let name = invocation.optional("SERVER") else {
             let json = try await client.post("/api/v1/mcp/tools/reload")
+            if invocation.option("wait") != nil {
+                let servers = try await RegisteredServer.all(client).filter(\.isEnabled)
+                return try await awaitReload(of: servers.map(\.name), json, client)
+            }
             let count = Words.count(Int(json["count"]?.int ?? 0), "server")
             return Reply(json, "Reloading \(count).")
         }
         let server = try await RegisteredServer.named(name, client)
         guard server.isEnabled else { throw isDisabled(server) }
         let path = "/api/v1/mcp/tools/reload?mcp_name=\(PercentText.encode(name))"
-        return Reply(try await client.post(path), "\(name) is being reloaded.")
+        let json = try await client.post(path)
+        if invocation.option("wait") != nil {
+            return try await awaitReload(of: [name], json, client)
+        }
+        return Reply(json, "\(name) is being reloaded.")
+    }
+
+    private static let reloadPace = Duration.milliseconds(200)
+    /// A connection that is not made by then is tried by the daemon on and on.
+    private static let reloadPatience = Duration.seconds(60)
+
+    /// Until none of them is being connected any more.
+    private static func awaitReload(
+        of names: [String], _ json: JSONValue, _ client: Client
+    ) async throws(Failure) -> Reply {
+        let deadline = client.io.now + reloadPatience
+        while true {
+            // The daemon begins after it has answered.
+            await client.io.sleep(until: client.io.now + reloadPace)
+            let servers = try await RegisteredServer.all(client).filter { names.contains($0.name) }
+            let loading = servers.filter { $0.state == "loading" }
+            client.progress.doing(
+                "connecting to \(loading.map(\.name).joined(separator: ", ")) "
+                    + "(\(servers.count - loading.count) of \(servers.count) done)")
+            guard loading.isEmpty || client.io.now >= deadline else { continue }
+            var reply = Reply(["success": true, "servers": .array(servers.map(\.row))]) { style in
+                RegisteredServer.table(servers, style)
+            }
+            reply.isSuccess = servers.allSatisfy { $0.state == "healthy" }
+            return reply
+        }
     }
 
     static func isDisabled(_ server: RegisteredServer) -> Failure {

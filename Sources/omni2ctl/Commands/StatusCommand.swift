@@ -2,8 +2,27 @@ import OmniCore
 
 /// `status`: what `systemctl status` would say of the inside.
 enum StatusCommand {
+    /// Once, or again and again with `--top`.
     @Sendable
     static func run(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
+        guard invocation.option("top") != nil else { return try await look(client) }
+        let pace = try EventBoard.interval(invocation)
+        let screen = try Screen(client, invocation.command)
+        _ = try await look(client)
+        client.atEnd = { screen.leave() }
+        try await screen.run(every: pace) { () async throws(Failure) in
+            let style = Style(client.environment, isFull: invocation.options.isFull)
+            do throws(Failure) {
+                return try await look(client).text(style)
+            } catch {
+                // It may be starting anew: the next picture tells.
+                return style.paint(error.message, .red) + "\n"
+            }
+        }
+        return .nothing
+    }
+
+    private static func look(_ client: Client) async throws(Failure) -> Reply {
         // 503 says that it does not serve yet, and has the same members.
         let answer = try await client.ask("GET", "/health")
         guard let state = answer.json["status"]?.string else { throw .failed(answer.reason) }

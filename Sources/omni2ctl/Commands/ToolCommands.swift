@@ -33,6 +33,8 @@ enum ToolCommands {
             "tool": .string(invocation[argument: "TOOL"]),
             "arguments": try arguments(invocation.optional("JSON") ?? "{}"),
         ]
+        client.progress.doing(
+            "calling \(invocation[argument: "SERVER"]) \(invocation[argument: "TOOL"])")
         let answer = try await client.ask("POST", "/api/v1/mcp/tools/call", body)
         guard answer.json["result"]?.isNull == false else {
             // A server that is disabled is not known there; the registry tells.
@@ -46,7 +48,8 @@ enum ToolCommands {
         return reply
     }
 
-    private static func arguments(_ text: String) throws(Failure) -> JSONValue {
+    private static func arguments(_ given: String) throws(Failure) -> JSONValue {
+        let text = given == "-" ? input() : given
         let value: JSONValue
         do throws(JSONError) {
             value = try JSONValue(parsing: text)
@@ -59,6 +62,12 @@ enum ToolCommands {
         return value
     }
 
+    private static func input() -> String {
+        var text = ""
+        while let line = readLine(strippingNewline: false) { text += line }
+        return text
+    }
+
     private static func remark(_ answer: JSONValue) -> String? {
         if answer["success"]?.bool != true { return "omni2ctl: the tool reported an error" }
         guard answer["cache"]?["hit"]?.bool == true else { return nil }
@@ -67,7 +76,7 @@ enum ToolCommands {
     }
 
     /// The texts of a result; of what is no text, what it is.
-    private static func text(_ result: JSONValue, _ style: Style) -> String {
+    static func text(_ result: JSONValue, _ style: Style) -> String {
         guard let content = result["content"]?.array, !content.isEmpty else {
             return (result["structuredContent"] ?? result).text + "\n"
         }

@@ -25,7 +25,7 @@ enum UserCommands {
 
     @Sendable
     static func show(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
-        let user = try await People.user(invocation[argument: "NAME"], client)
+        let user = try await People.user(invocation[argument: "USER"], client)
         let effective = try await client.get(
             "/api/v1/permissions/\(user["id"]?.int ?? 0)")["permission"]
         let permission = effective ?? .null
@@ -82,7 +82,7 @@ enum UserCommands {
 
     @Sendable
     static func set(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
-        let name = invocation[argument: "NAME"]
+        let name = invocation[argument: "USER"]
         let body = try body(invocation)
         let file = invocation.option("password-file")
         guard file != nil || body.object?.isEmpty == false else {
@@ -103,7 +103,7 @@ enum UserCommands {
 
     @Sendable
     static func remove(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
-        let name = invocation[argument: "NAME"]
+        let name = invocation[argument: "USER"]
         let user = try await People.user(name, client)
         return Reply(
             try await client.delete(People.path("users", user)),
@@ -118,7 +118,7 @@ enum UserCommands {
 
     @Sendable
     static func block(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
-        let name = invocation[argument: "NAME"]
+        let name = invocation[argument: "USER"]
         let user = try await People.user(name, client)
         var body: JSONValue = ["is_blocked": true]
         if let services = invocation.option("services") {
@@ -134,7 +134,7 @@ enum UserCommands {
 
     @Sendable
     static func unblock(_ invocation: Invocation, _ client: Client) async throws(Failure) -> Reply {
-        let name = invocation[argument: "NAME"]
+        let name = invocation[argument: "USER"]
         let user = try await People.user(name, client)
         if user["is_blocked"]?.bool != true {
             return Reply(["success": true], "\(name) is not blocked.")

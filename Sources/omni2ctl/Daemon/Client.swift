@@ -21,12 +21,18 @@ final class Client {
     private static let patience = Duration.seconds(330)
 
     private let http: HTTPClient
-    private let io: any IO
+    let io: any IO
     let door: Door
     /// The command's own, for programs that it runs.
     let environment: Environment
+    let progress: Progress
+    /// Called when the command ends, by itself or by a signal.
+    var atEnd: () -> Void = {}
 
-    init(io: any IO, door: Door, environment: Environment) throws(SystemError) {
+    init(
+        io: any IO, door: Door, environment: Environment, progress: Progress
+    ) throws(SystemError) {
+        self.progress = progress
         var settings = HTTPClient.Settings()
         settings.userAgent = "omni2ctl/\(Main.version)"
         http = try HTTPClient(io: io, settings: settings)
@@ -35,7 +41,10 @@ final class Client {
         self.environment = environment
     }
 
-    func close() { http.close() }
+    func close() {
+        atEnd()
+        http.close()
+    }
 
     /// Anything but success is thrown as the daemon put it.
     func get(_ path: String) async throws(Failure) -> JSONValue {
@@ -63,14 +72,9 @@ final class Client {
     func ask(
         _ method: String, _ path: String, _ body: JSONValue? = nil
     ) async throws(Failure) -> Answer {
-        var headers = [HTTPClientRequest.Header("Accept", "application/json")]
-        if let token = door.token { headers.append(.init("Authorization", "Bearer \(token)")) }
-        if body != nil { headers.append(.init("Content-Type", "application/json")) }
-        let request = HTTPClientRequest(
-            method, door.url(path), headers: headers, body: body?.bytes)
         let answer: Answer
         do throws(HTTPClientError) {
-            answer = try await exchange(request)
+            answer = try await exchange(request(method, path, "application/json", body))
         } catch {
             throw failure(error)
         }
@@ -78,11 +82,46 @@ final class Client {
         return answer
     }
 
+    /// A response that has no end, and whose head is there.
+    func stream(
+        _ path: String, lastEvent: UInt64?
+    ) async throws(HTTPClientError) -> HTTPClientResponse {
+        var request = request("GET", path, "text/event-stream", nil)
+        if let lastEvent { request.headers.append(.init("Last-Event-ID", "\(lastEvent)")) }
+        return try await http.send(request, until: io.now + .seconds(30))
+    }
+
+    /// What the daemon says where it does not stream.
+    func answer(of response: HTTPClientResponse) async throws(Failure) -> Answer {
+        do throws(HTTPClientError) {
+            return try await read(response, until: io.now + .seconds(30))
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    private func request(
+        _ method: String, _ path: String, _ accepted: String, _ body: JSONValue?
+    ) -> HTTPClientRequest {
+        var headers = [HTTPClientRequest.Header("Accept", accepted)]
+        if let token = door.token { headers.append(.init("Authorization", "Bearer \(token)")) }
+        if body != nil { headers.append(.init("Content-Type", "application/json")) }
+        var request = HTTPClientRequest(
+            method, door.url(path), headers: headers, body: body?.bytes)
+        request.options.authorityFile = door.authorityFile
+        return request
+    }
+
     private func exchange(
         _ request: HTTPClientRequest
     ) async throws(HTTPClientError) -> Answer {
         let deadline = io.now + Self.patience
-        let response = try await http.send(request, until: deadline)
+        return try await read(try await http.send(request, until: deadline), until: deadline)
+    }
+
+    private func read(
+        _ response: HTTPClientResponse, until deadline: MonotonicTime
+    ) async throws(HTTPClientError) -> Answer {
         let bytes = try await response.collect(bytesMax: Self.bytesMax, until: deadline)
         let limits = JSONLimits(bytesMax: Self.bytesMax, valuesMax: Self.valuesMax)
         do throws(JSONError) {
@@ -98,7 +137,7 @@ final class Client {
     }
 
     /// Whether the daemon was not there, or was and the exchange went wrong.
-    private func failure(_ error: HTTPClientError) -> Failure {
+    func failure(_ error: HTTPClientError) -> Failure {
         switch error {
         case .connectFailed, .tlsFailed, .timedOut(.connect), .reset:
             .unreachable(door.advice("\(error)"))
@@ -108,18 +147,19 @@ final class Client {
         }
     }
 
-    private func refuse(_ answer: Answer) throws(Failure) {
+    func refuse(_ answer: Answer) throws(Failure) {
         switch (answer.status, door.token) {
         case (401, nil):
-            throw .failed(
+            throw .denied(
                 "the daemon wants a token; give --token-file FILE, or --host with $OMNI2_TOKEN. "
-                    + "On its socket root and the daemon's own user need none")
+                    + "On its socket root, the group omni2-admin and the daemon's own user need none"
+            )
         case (401, _?):
-            throw .failed(
-                "the daemon does not know this token; the right one is in the file that "
-                    + "[Access] AdminTokenFile= names")
+            throw .denied(
+                "the daemon does not know this token; omni2ctl token list shows which there are, and "
+                    + "the operator's is in the file that [Access] AdminTokenFile= names")
         case (403, _):
-            throw .failed("not allowed: \(answer.reason)")
+            throw .denied("not allowed: \(answer.reason)")
         default: break
         }
     }

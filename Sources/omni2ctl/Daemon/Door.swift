@@ -11,6 +11,7 @@ struct Door: Sendable {
 
     let place: Place
     let token: String?
+    let authorityFile: String?
 
     private static let tokenBytesMax = 8192
 
@@ -21,8 +22,14 @@ struct Door: Sendable {
             let directory = environment["RUNTIME_DIRECTORY"] ?? "/run/omni2"
             place = .socket(options.socket ?? "\(directory)/admin.sock")
         }
+        authorityFile = options.authorityFile
+        if let file = authorityFile, !Files.exists(file) {
+            throw .usage("--ca-file \(file) is not there")
+        }
         if let file = options.tokenFile {
             token = try Self.secret(in: file)
+        } else if let text = options.token {
+            token = text
         } else {
             // On the socket a user id says more than a variable that was meant for another host.
             token = options.host == nil ? nil : environment["OMNI2_TOKEN"]

@@ -3,34 +3,44 @@ import OmniIO
 
 /// The actor that owns the ring for the length of one command. Its executor is the main thread.
 actor Operator: RingActor {
+    typealias Work = @Sendable (Client) async throws(Failure) -> Reply
+
     nonisolated let executor: LoopExecutor
     nonisolated var unownedExecutor: UnownedSerialExecutor {
         unsafe executor.asUnownedSerialExecutor()
     }
 
-    private let invocation: Invocation
     private let door: Door
     private let environment: Environment
+    private let work: Work
+    /// Where SIGINT and SIGTERM arrive; nil where they end the process as ever.
+    private let signals: Int32?
     private let handler = NoCompletions()
     private var io: RingIO?
     private var outcome: Result<Reply, Failure>?
 
     private init(
-        _ invocation: Invocation, _ door: Door, _ environment: Environment
+        _ door: Door, _ environment: Environment, signals: Int32?, _ work: @escaping Work
     ) throws(SystemError) {
         executor = try LoopExecutor()
-        self.invocation = invocation
         self.door = door
         self.environment = environment
+        self.signals = signals
+        self.work = work
     }
 
-    /// Runs a command to its end. The calling thread is the ring thread.
+    /// Does some work with the daemon. The calling thread is the ring thread.
+    ///
+    /// What is live ends by a signal, too: then all is well and nothing is left to say.
     static func run(
-        _ invocation: Invocation, at door: Door, _ environment: Environment
+        at door: Door, _ environment: Environment, isLive: Bool = false, _ work: @escaping Work
     ) throws(Failure) -> Reply {
         let outcome: Result<Reply, Failure>?
         do throws(SystemError) {
-            let actor = try Operator(invocation, door, environment)
+            let signals =
+                try isLive
+                ? Process.signalDescriptor([.interrupt, .terminate]).take() : nil
+            let actor = try Operator(door, environment, signals: signals, work)
             actor.executor.adoptCurrentThread()
             try actor.assumeIsolated { actor in actor.open() }.get()
             try EventLoop.run(actor)
@@ -38,7 +48,8 @@ actor Operator: RingActor {
         } catch {
             throw .failed(
                 "io_uring is not available (\(error)); it needs Linux 6.1 or later and "
-                    + "/proc/sys/kernel/io_uring_disabled at 0, or 1 for root")
+                    + "/proc/sys/kernel/io_uring_disabled at 0, or 1 for root; omni2ctl doctor says more"
+            )
         }
         guard let outcome else { preconditionFailure("the loop ended before the command") }
         return try outcome.get()
@@ -60,8 +71,11 @@ actor Operator: RingActor {
         do throws(SystemError) {
             let io = try RingIO(settings: settings, executor: executor, owner: self)
             self.io = io
-            let client = try Client(io: io, door: door, environment: environment)
+            let progress = Progress(io: io, isShown: signals == nil, environment)
+            let client = try Client(
+                io: io, door: door, environment: environment, progress: progress)
             io.spawn { await self.perform(client) }
+            if let signals { io.spawn { await self.awaitEnd(signals, io, client) } }
             return .success(())
         } catch {
             return .failure(error)
@@ -69,15 +83,22 @@ actor Operator: RingActor {
     }
 
     private func perform(_ client: Client) async {
-        guard case .remote(let body) = invocation.command.body else {
-            preconditionFailure("a local command needs no ring")
-        }
+        let result: Result<Reply, Failure>
         do throws(Failure) {
-            outcome = .success(try await body(invocation, client))
+            result = .success(try await work(client))
         } catch {
-            outcome = .failure(error)
+            result = .failure(error)
         }
+        client.progress.end()
         client.close()
+        if outcome == nil { outcome = result }
+    }
+
+    private func awaitEnd(_ signals: Int32, _ io: RingIO, _ client: Client) async {
+        // Whatever wakes us, the descriptor is for these two signals alone.
+        _ = try? await io.readiness(of: signals, .readable, until: .distantFuture)
+        client.atEnd()
+        outcome = .success(.nothing)
     }
 }
 

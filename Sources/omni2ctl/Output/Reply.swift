@@ -9,6 +9,13 @@ struct Reply: Sendable {
     var remark: String?
     /// Whether things are as they should be; decides the exit status.
     var isSuccess = true
+    /// Of a reply that is no success.
+    var failureStatus = ExitStatus.failure
+
+    var exitStatus: Int32 { isSuccess ? ExitStatus.success : failureStatus }
+
+    /// All has been said already.
+    private var isSilent = false
 
     init(_ json: JSONValue, text: @escaping @Sendable (Style) -> String) {
         self.json = json
@@ -20,9 +27,22 @@ struct Reply: Sendable {
         self.init(json) { _ in sentence + "\n" }
     }
 
-    func show(isJSON: Bool, _ environment: Environment) {
-        if isJSON { return Console.print(json.text + "\n") }
-        Console.print(text(Style(environment)))
+    /// Of commands that printed as they went.
+    static let nothing: Reply = {
+        var reply = Reply(.null) { _ in "" }
+        reply.isSilent = true
+        return reply
+    }()
+
+    func show(_ options: CommonOptions, _ environment: Environment) {
+        if isSilent { return }
+        if options.isJSON { return Console.print(json.text + "\n") }
+        let shown = text(Style(environment, isFull: options.isFull))
+        if options.hasPager {
+            Pager.show(shown, environment)
+        } else {
+            Console.print(shown)
+        }
         if let remark { Console.error(remark + "\n") }
     }
 }

@@ -26,12 +26,31 @@ struct Table {
     /// `nothing` is said instead of an empty table.
     func text(_ style: Style, nothing: String) -> String {
         if rows.isEmpty { return nothing + "\n" }
-        let widths = names.indices.map { column in
-            max(names[column].count, rows.map { $0[column].text.count }.max() ?? 0)
-        }
+        let widths = fitting(
+            names.indices.map { column in
+                max(names[column].count, rows.map { $0[column].text.count }.max() ?? 0)
+            }, style.width)
         let head = names.map { Cell($0, .bold) }
         return ([head] + rows).map { Self.line($0, widths, style) }.joined()
     }
+
+    /// What does not fit is taken from the widest column until all do, or all are narrow.
+    private func fitting(_ widths: [Int], _ limit: Int?) -> [Int] {
+        var widths = widths
+        guard let limit else { return widths }
+        var excess = widths.reduce(0, +) + 2 * (widths.count - 1) - limit
+        while excess > 0 {
+            guard let widest = widths.indices.max(by: { widths[$0] < widths[$1] }),
+                widths[widest] > Self.columnMin
+            else { break }
+            widths[widest] -= 1
+            excess -= 1
+        }
+        return widths
+    }
+
+    /// A narrower one says nothing.
+    private static let columnMin = 4
 
     private static func line(_ cells: [Cell], _ widths: [Int], _ style: Style) -> String {
         var text = ""
@@ -39,10 +58,11 @@ struct Table {
         for (cell, width) in zip(cells, widths) {
             // Spaces before a cell and none after the last: lines end where their text does.
             if !cell.text.isEmpty {
-                text += Words.spaces(gap) + style.paint(cell.text, cell.colour)
-                gap = 0
+                let shown = Words.cut(cell.text, to: width)
+                text += Words.spaces(gap) + style.paint(shown, cell.colour)
+                gap = -shown.count
             }
-            gap += width - cell.text.count + 2
+            gap += width + 2
         }
         return text + "\n"
     }

@@ -1,4 +1,5 @@
 import OmniCore
+import OmniIO
 
 /// Numbers and texts as a person reads them.
 enum Words {
@@ -60,6 +61,34 @@ enum Words {
             }
         }
         return String(result)
+    }
+
+    static func cut(_ text: String, to width: Int) -> String {
+        text.count <= width ? text : text.prefix(max(0, width - 1)) + "…"
+    }
+
+    /// A time of the daemon's, on this host's clock: `2026-01-28 19:22:44`. As it is where it is none.
+    static func time(_ text: String?) -> String {
+        guard let text else { return "-" }
+        return seconds(text).map {
+            WallTime(nanosecondsSince1970: $0 * 1_000_000_000).localText
+        } ?? harmless(text)
+    }
+
+    /// `19:22:44`.
+    static func clock(_ text: String?) -> String { String(time(text).suffix(8)) }
+
+    /// Seconds since 1970 of `2026-01-28T19:22:44…`, UTC.
+    static func seconds(_ text: String) -> Int64? {
+        let parts = text.prefix(19).split { "-T: ".contains($0) }.compactMap { Int64($0) }
+        guard text.count >= 19, parts.count == 6 else { return nil }
+        // Days of the proleptic Gregorian calendar, the year beginning in March.
+        let year = parts[0] - (parts[1] <= 2 ? 1 : 0)
+        let month = (parts[1] + 9) % 12
+        let days =
+            365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + parts[2] - 1
+            - 719_468
+        return days * 86_400 + parts[3] * 3600 + parts[4] * 60 + parts[5]
     }
 
     /// The first line, cut where it gets long.
