@@ -21,7 +21,8 @@ public struct Histogram: Sendable {
 
     public init(bounds: [Double]) {
         precondition(
-            zip(bounds, bounds.dropFirst()).allSatisfy { $0 < $1 }, "histogram bounds must increase")
+            zip(bounds, bounds.dropFirst()).allSatisfy { $0 < $1 }, "histogram bounds must increase"
+        )
         self.bounds = bounds
         counts = Array(repeating: 0, count: bounds.count + 1)
     }

@@ -44,7 +44,8 @@ struct EventRoutes {
         ) { stream($0) }
         router.on(
             .post, "/api/v1/events/publish", .administrator,
-            "Publishes an event".described.explained(PublishRequest.rule).answering(.ok, .reply(.required("seq", .count)))
+            "Publishes an event".described.explained(PublishRequest.rule).answering(
+                .ok, .reply(.required("seq", .count)))
         ) { publish($0) }
         router.on(
             .get, "/api/v1/events/metadata", .viewer,

@@ -290,7 +290,8 @@ struct ToolRoutes {
         }
         call.respond(
             HTTPResponse(
-                json: json.take(), headers: (access.standing(call.principal)?.headers ?? []) + (mark?.headers ?? [])))
+                json: json.take(),
+                headers: (access.standing(call.principal)?.headers ?? []) + (mark?.headers ?? [])))
     }
 
     /// The first text of an error result.

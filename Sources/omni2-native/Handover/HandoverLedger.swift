@@ -70,8 +70,10 @@ extension Access {
             guard let peer else { return .unixUser(user) }
             let principal = localPrincipal(peer, audience)
             return principal?.id == identity.id ? principal : nil
-        case "token": return owner(Int(value).flatMap(snapshot.token(id:)), { .token($0) }, identity)
-        case "session": return owner(Int(value).flatMap(snapshot.session(id:)), { .session($0) }, identity)
+        case "token":
+            return owner(Int(value).flatMap(snapshot.token(id:)), { .token($0) }, identity)
+        case "session":
+            return owner(Int(value).flatMap(snapshot.session(id:)), { .session($0) }, identity)
         case "proxy": return current(stated(identity, .proxy(user: value)))
         case "jwt": return webToken(value, identity)
         default: return nil

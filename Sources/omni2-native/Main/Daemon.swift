@@ -71,7 +71,8 @@ actor Daemon: RingActor {
             throw .noRing(error)
         }
         self.io = io
-        let house = try House(configuration, environment, limits: limits, io: io, loop: { io.statistics })
+        let house = try House(
+            configuration, environment, limits: limits, io: io, loop: { io.statistics })
         self.house = house
         house.signalDescriptor = signals.take()
         io.spawn { await house.live() }

@@ -85,7 +85,10 @@ final class RequestMetrics {
 
     // MARK: Tools
 
-    func called(tool name: String, succeeded: Bool, seconds: Double, trace: TraceContext?, at secondsSince1970: Double) {
+    func called(
+        tool name: String, succeeded: Bool, seconds: Double, trace: TraceContext?,
+        at secondsSince1970: Double
+    ) {
         let index = toolIndex(of: name)
         if succeeded { tools[index].succeeded += 1 } else { tools[index].failed += 1 }
         if let trace, trace.isSampled {

@@ -56,7 +56,8 @@ struct TelemetrySettings {
                 // A signal's own address is used as it is; the common one gets a path (§ OTLP/HTTP).
                 endpoints[signal] = own
             } else if let base, isWanted(signal, section, environment) {
-                endpoints[signal] = base + (base.hasSuffix("/") ? "" : "/") + "v1/" + signal.rawValue
+                endpoints[signal] =
+                    base + (base.hasSuffix("/") ? "" : "/") + "v1/" + signal.rawValue
             }
         }
         for (signal, url) in endpoints where !Configuration.isWebURL(url) {
