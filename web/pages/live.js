@@ -28,7 +28,7 @@ function summary(event) {
   case "mcp_status_change": return `${words(data.old_status)} → ${words(data.new_status)}: ${data.reason ?? ""}`;
   case "circuit_breaker_state": return `${words(data.old_state)} → ${words(data.new_state)}: ${data.message ?? ""}`;
   case "mcp_health_check": return data.response_time_ms === null ? data.reason ?? "no answer" : `${data.response_time_ms} ms, ${data.tool_count} tools`;
-  case "system_metrics": return `CPU ${data.cpu_percent} %, memory ${data.memory_percent} %, ${data.active_mcps} servers`;
+  case "system_health": case "system_metrics": return `CPU ${data.cpu_percent} %, memory ${data.memory_percent} %, ${data.active_mcps} servers`;
   case "cache_stats": return `${data.size} entries, ${data.hit_rate_percent} % hits`;
   case "cache_invalidated": return `${data.entries} entries of ${data.tool ?? data.mcp_name ?? "everything"}: ${data.reason ?? ""}`;
   case "health_event": return words(event.event_type);
