@@ -4,7 +4,7 @@ import { h, keyed, part, perFrame, setText } from "../parts/dom.js";
 import { base, get, post, query } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import { mayAdminister, mayOperate, maySee, myUser, session } from "../parts/session.js";
-import { ago, clock, count, date, json, milliseconds, moment, span, words } from "../parts/format.js";
+import { clock, count, date, json, milliseconds, moment, span, words } from "../parts/format.js";
 import { field, select } from "../parts/dialog.js";
 import { ordered } from "../parts/toast.js";
 import { drawTree, extent, failed, legend } from "../parts/flow-tree.js";
@@ -211,4 +211,3 @@ export function start(main) {
   return { reconnected: readWatched, stop() { isStopped = true; seen.draw = null; clearInterval(ticking); clearInterval(net); } };
 }
 
-export { ago };

@@ -70,6 +70,9 @@ class Live extends EventTarget {
     this.#connect();
   }
 
+  /** Lets go of the connection as if the network had; it comes back by itself. */
+  hangUp() { this.#socket?.close(); }
+
   #become(state, detail = {}) {
     this.state = state;
     this.dispatchEvent(new CustomEvent("state", { detail }));

@@ -4,7 +4,7 @@
 import { h, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { live } from "./live.js";
-import { logOut, mayAdminister, maySee, mayUse, session } from "./session.js";
+import { logOut, maySee, mayUse, session } from "./session.js";
 import * as theme from "./theme.js";
 import { toast } from "./toast.js";
 
@@ -143,4 +143,3 @@ export class Shell {
   }
 }
 
-export { mayAdminister };
