@@ -14,8 +14,10 @@ let shell = null;
 
 function open() {
   shell = new Shell(app, { leave: () => close("You have logged out.") });
-  if (session.permission.dashboard_access !== "none") live.start();
   shell.start();
+  if (session.permission.dashboard_access === "none") return;
+  live.start();
+  import("./pages/live.js").then(page => page.follow());
 }
 
 function close(message) {

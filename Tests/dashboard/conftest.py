@@ -32,7 +32,8 @@ class House:
 
     def __init__(self, directory: Path, configuration: dict | None = None):
         self.counting = HTTPServer(directory, "counting")
-        configuration = {**IMPATIENT, **(configuration or {})}
+        # The page tries servers of this machine before it adds them.
+        configuration = {**IMPATIENT, "MCP": {"DiscoverPrivate": "yes"}, **(configuration or {})}
         self.daemon = Daemon(directory, configuration, {
             "counting": self.counting.entry(cache_policy="read_only", ttl=300), "time": time_entry()}).start()
         self.daemon.has_loaded("counting", "time")

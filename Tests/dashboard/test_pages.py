@@ -48,7 +48,7 @@ def test_the_second_call_of_a_tool_comes_from_the_cache(dashboard, house):
         page.get_by_label(re.compile(f"^{name}")).fill(value)
     result = page.get_by_role("region", name="Result")
     page.get_by_role("button", name="Call", exact=True).click()
-    expect(result).to_contain_text("asked and kept")
+    expect(result).to_contain_text("from the server")
     calls = house.counting.calls(tool)
     page.get_by_role("button", name="Call", exact=True).click()
     expect(result).to_contain_text("from the cache")
@@ -79,7 +79,8 @@ def test_a_server_that_dies_opens_its_circuit_before_ones_eyes(dashboard, house)
     try:
         expect(row(page, "counting").get_by_text(re.compile("^(circuit open|open)$")).first).to_be_visible(timeout=20_000)
         one.go("Live")
-        expect(page.get_by_role("option").filter(has_text="circuit breaker state").first).to_be_visible()
+        page.get_by_label("Type", exact=True).select_option("circuit_breaker_state")
+        expect(page.get_by_role("option").filter(has_text="closed → open").first).to_be_visible()
     finally:
         house.counting.start()
         house.counting.mode("ok")
@@ -141,7 +142,7 @@ def test_people_are_added_limited_blocked_and_deleted(dashboard, house):
     expect(bob).to_contain_text("of 7")
     bob.get_by_role("button", name="Token").click()
     page.get_by_role("dialog").get_by_role("button", name="Make").click()
-    secret = page.get_by_label("The token").input_value()
+    secret = page.get_by_role("textbox", name="The token").input_value()
     assert house.daemon.get("/api/v1/auth/me", token=secret).json()["user"]["username"] == "bob"
     page.get_by_role("dialog").get_by_role("button", name="Close").click()
     bob.get_by_role("button", name="Block").click()

@@ -136,6 +136,9 @@ async def test_a_server_that_is_away_is_not_named_to_whom_it_is_hidden(daemon, h
 
 # path, and what each role gets: administrators, viewers of the dashboard, others.
 ROUTES = [
+    ("GET", "/", 200, 200, 200),
+    ("GET", "/web/app.js", 200, 200, 200),
+    ("GET", "/api/v1/usage", 200, 403, 403),
     ("GET", "/health/live", 200, 200, 200),
     ("GET", "/health/ready", 200, 200, 200),
     ("GET", "/health", 200, 200, 200),

@@ -29,7 +29,7 @@ export function start(main) {
   const left = tabs("Flows", [
     { id: "live", title: "Live", content: livePanel },
     { id: "history", title: "History", content: historyPanel },
-  ], () => { draw(); });
+  ], () => { fillPeople(); draw(); });
   const right = h("section", { class: "card aside after", "aria-label": "Chosen flow", "aria-live": "off" }, head, place);
   main.append(h("div", { class: "page-head" }, h("h1", null, "Flows"), legend()),
     h("div", { class: "split even" }, h("section", { class: "card", "aria-label": "Flows" }, left.element, list, none), right));
@@ -195,11 +195,16 @@ export function start(main) {
       for (const one of users) people.set(one.id, one.full_name ?? one.email ?? `user ${one.id}`);
       if (mayAdminister()) for (const one of (await get("api/v1/users")).users) people.set(one.id, one.name || one.username);
     } catch { /* Numbers do as well as names. */ }
-    for (const control of [livePanel.user, historyPanel.user]) {
-      control?.replaceChildren(...[...people].map(([id, name]) => h("option", { value: id }, name)));
-    }
+    fillPeople();
     draw();
     drawWatched();
+  }
+
+  function fillPeople() {
+    for (const control of [livePanel.user, historyPanel.user]) {
+      if (!control || control.options.length === people.size) continue;
+      control.replaceChildren(...[...people].map(([id, name]) => h("option", { value: id, selected: String(id) === control.value }, name)));
+    }
   }
 
   seen.draw = draw;

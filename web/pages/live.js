@@ -47,7 +47,9 @@ function row(event) {
   };
 }
 
-function begin() {
+/** From the login on, so that who opens the page later sees what happened meanwhile. */
+export function follow() {
+  if (kept.history) return;
   const limit = Number(localStorage.getItem(storage));
   kept.history = new History(sizes.includes(limit) ? limit : 5000);
   kept.listeners = new Set();
@@ -78,7 +80,7 @@ function mark(text) {
 }
 
 export function start(main) {
-  if (!kept.history) begin();
+  follow();
   const filter = kept.filter;
   let isPaused = false, waiting = 0, perSecond = 0, sinceTick = 0;
 

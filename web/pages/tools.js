@@ -95,9 +95,9 @@ export function start(main, [wantedServer, wantedTool]) {
       result.replaceChildren(
         h("div", { class: "facts-row" },
           h("span", { class: `badge dotted ${answer.success ? "good" : "bad"}` }, answer.success ? "success" : "error"),
-          h("span", { class: `badge ${cache?.hit ? "info" : ""}`, "data-part": "cached" }, cache?.hit ? `from the cache, ${milliseconds(cache.age_ms)} old, for ${span(cache.expires_in_ms / 1000)}` : cache ? "asked and kept" : "not cached"),
+          h("span", { class: `badge ${cache?.hit ? "info" : ""}`, "data-part": "cached" }, cache?.hit ? `from the cache, ${milliseconds(cache.age_ms)} old, for ${span(cache.expires_in_ms / 1000)}` : "from the server"),
           h("span", { class: "muted number" }, `${milliseconds(took)} round trip`)),
-        answer.success ? null : h("p", { class: "answer bad" }, answer.error ?? "The tool failed."),
+        answer.success ? "" : h("p", { class: "answer bad" }, answer.error ?? "The tool failed."),
         ...(answer.result?.content ?? []).map(content),
         answer.result?.structuredContent ? h("details", null, h("summary", null, "Structured"), code(json(answer.result.structuredContent), "Structured result")) : "",
         answer.result ? h("details", null, h("summary", null, "Whole result"), code(json(answer.result), "Whole result")) : "");

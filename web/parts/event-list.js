@@ -78,6 +78,8 @@ export class EventList {
       if (item) wanted.set(item, place);
     }
     for (const [item, row] of this.#rows) if (!wanted.has(item)) { this.#rows.delete(item); this.#free.push(row); }
+    // In the order of the list, for whoever reads it without seeing where the rows are.
+    let next = this.space.firstElementChild;
     for (const [item, place] of wanted) {
       let row = this.#rows.get(item);
       if (!row) {
@@ -85,6 +87,7 @@ export class EventList {
         this.#rows.set(item, row);
         this.#fill(row, item);
       }
+      if (row === next) next = next.nextElementSibling; else this.space.insertBefore(row, next);
       row.dataset.place = place;
       row.style.transform = `translateY(${this.#top(place)}px)`;
       row.setAttribute("aria-posinset", this.#count - place);
@@ -108,7 +111,6 @@ export class EventList {
     type.textContent = item.isMark ? "" : words(item.type);
     server.textContent = item.server;
     text.textContent = item.text;
-    if (item.isMark) type.textContent = item.text, text.textContent = "";
-    this.space.append(row);
+    if (item.isMark) { type.textContent = item.text; text.textContent = ""; }
   }
 }

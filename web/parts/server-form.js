@@ -28,7 +28,8 @@ export function serverDialog(server) {
     const secretRow = field("Secret", secret), headerRow = field("Header", header);
     const found = h("p", { class: "answer", role: "status", hidden: true });
     const probe = h("button", { type: "button", onclick: () => discover() }, "Try the address");
-    const probeRow = h("div", { class: "stack" }, h("div", null, probe), found);
+    const probeRow = h("div", { class: "stack" }, h("div", { class: "row" }, probe,
+      h("span", { class: "hint" }, "Inside your own network it needs [MCP] DiscoverPrivate=yes; adding does not.")), found);
 
     function adapt() {
       const byProgram = transport.value === "stdio";

@@ -71,7 +71,7 @@ export class Shell {
       themeButton,
       session.user.credential === "proxy" ? null : h("button", {
         class: "ghost square", "aria-label": "Log out", title: "Log out",
-        onclick: async () => { try { await logOut(); } catch { /* The cookie is dropped either way at the next login. */ } this.#leave(); },
+        onclick: async () => { live.stop(); try { await logOut(); } catch { /* The cookie is dropped either way at the next login. */ } this.#leave(); },
       }, icon("out")));
   }
 
@@ -83,6 +83,7 @@ export class Shell {
 
   /** The connection, always in sight; changes are spoken as well. */
   #showState(detail) {
+    if (!session.permission) return;
     const is = live.state;
     let text;
     if (session.permission.dashboard_access === "none") text = "No live events";
