@@ -30,16 +30,20 @@ export function start(main) {
       get("health").catch(failure => failure.body?.status ? failure.body : null),
       maySee() ? quietly(get("api/v1/stats")) : null, maySee() ? quietly(get("api/v1/cluster")) : null,
       mayAdminister() ? quietly(get("api/v1/events/websocket/debug")) : null,
-      maySee() ? quietly(get("api/v1/cache/stats")) : null, hasMetrics === false ? null : quietly(text("metrics")),
+      maySee() ? quietly(get("api/v1/cache/stats")) : null, readMetrics(),
     ]);
     if (isStopped) return;
-    hasMetrics = metrics !== null;
     draw(health, stats, cluster, hub, cache?.data);
     drawMetrics(metrics);
     read_at.textContent = `as of ${clock(new Date())}`;
   }
-  // Asked once: not every daemon has a page of metrics for us.
-  let hasMetrics = maySee() && mayAdminister() ? undefined : false;
+  /** Not every daemon has a page of metrics; its own description says. */
+  let paths = null;
+  async function readMetrics() {
+    if (!mayAdminister()) return null;
+    paths ??= (await quietly(get("openapi.json")))?.paths ?? {};
+    return paths["/metrics"] ? quietly(text("metrics")) : null;
+  }
 
   function draw(health, stats, cluster, hub, cache) {
     if (!health) {

@@ -13,7 +13,7 @@ import Testing
             for count in 0..<folders.count {
                 try Files.makeDirectory(root + "/" + folders[...count].joined(separator: "/"))
             }
-            try Files.replace("\(root)/\(path)", Array(text.utf8))
+            try Files.replace("\(root)/\(path)", Array(text.utf8), mode: 0o600)
         }
         return root
     }
