@@ -89,7 +89,7 @@ export function start(main) {
   }
   const facts = rows => h("dl", { class: "facts" }, rows.flatMap(([name, value]) => [h("dt", null, name), h("dd", { class: "number" }, String(value))]));
   const card = (title, content) => h("section", { class: "card", "aria-label": title }, h("div", { class: "card-head" }, h("h2", null, title)), h("div", { class: "card-body" }, content));
-  const table = (names, rows) => h("div", { class: "table-wrap" }, h("table", null, h("thead", null, h("tr", null, names.map(name => h("th", { scope: "col" }, name)))), h("tbody", null, rows.map(row => h("tr", null, row.map(value => h("td", null, value)))))));
+  const table = (names, rows) => h("div", { class: "table-wrap", tabindex: 0, role: "group", "aria-label": names[0] }, h("table", null, h("thead", null, h("tr", null, names.map(name => h("th", { scope: "col" }, name)))), h("tbody", null, rows.map(row => h("tr", null, row.map(value => h("td", null, value)))))));
 
   // Prometheus text, where the daemon offers it.
   const filter = h("input", { type: "search", placeholder: "Filter metrics", "aria-label": "Filter metrics", oninput: () => drawMetrics() });

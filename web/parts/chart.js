@@ -44,7 +44,7 @@ export function chart(values, { label, top, unit = "", format = value => `${Math
   return h("figure", { class: "chart" },
     h("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
       [0.25, 0.5, 0.75].map(part => h("line", { class: "chart-grid", x1: 0, x2: width, y1: height * part, y2: height * part })),
-      runs.map(points => [
+      runs.map(points => points.length === 1 ? h("line", { class: "chart-dot", x1: points[0][0], x2: points[0][0], y1: points[0][1], y2: points[0][1] }) : [
         h("path", { class: "chart-area", d: `M${text(points).replaceAll(" ", "L")}L${points.at(-1)[0].toFixed(1)},${height}L${points[0][0].toFixed(1)},${height}Z` }),
         h("polyline", { class: "chart-line", points: text(points) }),
       ])),
