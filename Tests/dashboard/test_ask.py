@@ -43,7 +43,7 @@ def test_tool_calls_are_shown_as_they_happen(browser, asking):
         expect(call).to_contain_text(re.compile(f"success.*count.*counting.*{where}"))
     call.locator("summary").click()
     expect(call).to_contain_text('"key": "invoices"')
-    expect(page.get_by_role("log")).to_contain_text("1 tool calls")
+    expect(page.get_by_role("log")).to_contain_text("1 tool call,")
     one.shoot("ask-answered-light")
     one.context.close()
     one.judge()

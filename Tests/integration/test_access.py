@@ -207,7 +207,7 @@ async def test_no_route_is_left_out_of_the_table(house):
     documented = {(method.upper(), path) for path, methods in one.get("/openapi.json").json()["paths"].items()
                   for method in methods if "{" not in path and not path.startswith(elsewhere)}
     tabled = {(method, path) for method, path, *_ in ROUTES}
-    streams = {("GET", "/api/v1/events/stream"), ("GET", "/"), ("POST", "/api/v1/mcp/tools/call"),
+    streams = {("GET", "/api/v1/events/stream"), ("POST", "/api/v1/ask/stream"), ("GET", "/api/v1/cluster"), ("POST", "/api/v1/mcp/tools/call"),
                ("POST", "/api/v1/mcp/tools/reload"), ("GET", "/api/v1/mcp/tokens/list"),
                ("POST", "/api/v1/mcp/tokens"), ("POST", "/api/v1/mcp/tokens/generate"),
                ("GET", "/health/cache"), ("POST", "/health/cache/invalidate")}

@@ -44,7 +44,7 @@ export function start(main) {
         if (name === "tool") { showTool(tools, data); draw(); }
         if (name === "error") fail(data.error);
         if (name === "done" && data.iterations !== undefined) {
-          setText(account, `${count(data.tool_calls)} tool calls, ${count(data.tokens_input + data.tokens_output)} tokens, ${dollars(data.cost_usd)}${data.warning ? `. ${data.warning}` : ""}`);
+          setText(account, `${count(data.tool_calls)} tool call${data.tool_calls === 1 ? "" : "s"}, ${count(data.tokens_input + data.tokens_output)} tokens, ${dollars(data.cost_usd)}${data.warning ? `. ${data.warning}` : ""}`);
         }
       }, under.signal);
     } catch (failure) {
