@@ -9,7 +9,6 @@ from playwright.sync_api import expect
 from conftest import FIRST_LOOK, Dashboard
 from omni.daemon import Daemon
 from omni.processes import SERVERS, Child, free_port
-from omni.waiting import eventually
 
 
 @pytest.fixture
@@ -21,8 +20,6 @@ def asking(tmp_path, house):
     one = Daemon(tmp_path, {"Chat": {"Provider": "anthropic", "Model": "scripted-1", "URL": f"http://127.0.0.1:{port}"}},
                  {"counting": house.counting.entry(cache_policy="read_only", ttl=300)}).start()
     one.has_loaded("counting")
-    # The model sees the gateway's merged list, which follows the server's own.
-    eventually(lambda: one.get("/health/cache").json()["total_tools"] > 0, 10, "tools are offered")
 
     def script(*turns: dict) -> None:
         httpx2.post(f"http://127.0.0.1:{port}/control/script", json=list(turns), timeout=10).raise_for_status()
