@@ -94,4 +94,6 @@ install:
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/*.1
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man5 docs/man/*.5
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/*.8
+	install -d $(DESTDIR)$(PREFIX)/share/omni2
+	cp -R web $(DESTDIR)$(PREFIX)/share/omni2/
 	$(MAKE) -C clients/c install DESTDIR=$(abspath $(DESTDIR)) PREFIX=$(PREFIX)

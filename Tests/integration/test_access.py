@@ -136,6 +136,9 @@ async def test_a_server_that_is_away_is_not_named_to_whom_it_is_hidden(daemon, h
 
 # path, and what each role gets: administrators, viewers of the dashboard, others.
 ROUTES = [
+    ("GET", "/", 200, 200, 200),
+    ("GET", "/web/app.js", 200, 200, 200),
+    ("GET", "/api/v1/usage", 200, 403, 403),
     ("GET", "/health/live", 200, 200, 200),
     ("GET", "/health/ready", 200, 200, 200),
     ("GET", "/health", 200, 200, 200),
@@ -206,7 +209,7 @@ async def test_no_route_is_left_out_of_the_table(house):
     documented = {(method.upper(), path) for path, methods in one.get("/openapi.json").json()["paths"].items()
                   for method in methods if "{" not in path and not path.startswith(elsewhere)}
     tabled = {(method, path) for method, path, *_ in ROUTES}
-    streams = {("GET", "/api/v1/events/stream"), ("GET", "/"), ("POST", "/api/v1/mcp/tools/call"),
+    streams = {("GET", "/api/v1/events/stream"), ("POST", "/api/v1/ask/stream"), ("GET", "/api/v1/cluster"), ("POST", "/api/v1/mcp/tools/call"),
                ("POST", "/api/v1/mcp/tools/reload"), ("GET", "/api/v1/mcp/tokens/list"),
                ("POST", "/api/v1/mcp/tokens"), ("POST", "/api/v1/mcp/tokens/generate"),
                ("GET", "/health/cache"), ("POST", "/health/cache/invalidate")}

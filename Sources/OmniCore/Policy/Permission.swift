@@ -9,13 +9,14 @@ public struct Permission: Hashable, Sendable {
 
     /// `dashboard_access`: each includes what stands before it.
     public enum Dashboard: String, Hashable, Sendable, Comparable {
-        case none, view, admin
+        case none, view, operate, admin
 
         private var rank: Int {
             switch self {
             case .none: 0
             case .view: 1
-            case .admin: 2
+            case .operate: 2
+            case .admin: 3
             }
         }
 
@@ -51,6 +52,8 @@ public struct Permission: Hashable, Sendable {
     public static let nothing = Permission(items: .nothing, services: [], dashboard: .none)
 
     public var isAdministrator: Bool { dashboard == .admin }
+    /// May act on servers, cache and monitoring, and not on people.
+    public var isOperator: Bool { dashboard >= .operate }
 
     /// Events about servers need `dashboard`, events about people the administrator.
     public var events: EventAccess {

@@ -19,6 +19,14 @@ public enum Process {
     /// Free heap goes back to the kernel.
     public static func trimHeap() { omni2_trim_heap() }
 
+    /// The path of the running program; nil where `/proc` does not tell.
+    public static var executable: String? {
+        var path = [CChar](repeating: 0, count: 4096)
+        let count = unsafe readlink("/proc/self/exe", &path, path.count)
+        guard count > 0, count < path.count else { return nil }
+        return String(decoding: path[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
     public static var id: Int32 { getpid() }
     public static var user: UInt32 { geteuid() }
 

@@ -127,6 +127,9 @@ final class API {
         case .viewer:
             return principal.permission.dashboard >= .view
                 ? nil : Obstacle(reason: "This needs a role that may look at dashboards.")
+        case .operator:
+            return principal.isOperator
+                ? nil : Obstacle(reason: "This needs a role that may operate.")
         case .administrator:
             return principal.isAdministrator
                 ? nil : Obstacle(reason: "This needs the role of an administrator.")

@@ -19,7 +19,7 @@ struct CacheRoutes {
         }
         // Entries are what others asked and were told.
         router.on(
-            .get, "/api/v1/cache/entries", .administrator,
+            .get, "/api/v1/cache/entries", .operator,
             "Lists kept results, without the results".described.asking(
                 Self.server, Self.tool,
                 .number("limit", 1...Int64(Self.limitMax), "a number from 1 to 1000")
@@ -31,11 +31,11 @@ struct CacheRoutes {
                 .ok, .reply(.required("data", .any), .required("value", .any)))
         ) { show($0) }
         router.on(
-            .delete, "/api/v1/cache/entries/{key}", .administrator,
+            .delete, "/api/v1/cache/entries/{key}", .operator,
             "Forgets a kept result".described.answering(.ok, .reply(.required("removed", .any)))
         ) { remove($0) }
         router.on(
-            .post, "/api/v1/cache/invalidate", .administrator,
+            .post, "/api/v1/cache/invalidate", .operator,
             "Forgets results: of a tool, of a server, or all".described
                 .asking(Self.server, Self.tool).answering(
                     .ok, .reply(.required("invalidated", .any)))

@@ -28,13 +28,13 @@ struct CircuitRoutes {
                     .required("auto_disable", .any)))
         ) { status($0) }
         router.on(
-            .post, "/api/v1/circuit-breaker/mcp/{id}/enable", .administrator,
+            .post, "/api/v1/circuit-breaker/mcp/{id}/enable", .operator,
             "Puts a disabled server into service".described
                 .asking(.flag("reset_counters", "true or false; true without it"))
                 .answering(.ok, PeopleSchema.done)
         ) { enable($0) }
         router.on(
-            .post, "/api/v1/circuit-breaker/mcp/{id}/reset", .administrator,
+            .post, "/api/v1/circuit-breaker/mcp/{id}/reset", .operator,
             "Closes the circuit of a server and tries it now".described
                 .answering(.ok, PeopleSchema.done)
         ) { reset($0) }

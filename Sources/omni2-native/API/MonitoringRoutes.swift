@@ -18,14 +18,14 @@ struct MonitoringRoutes {
         let enabling = "Shows the flows of users live, for ttl_hours (24)".described
         let disabling = "Shows the flows of users live no longer".described
         for form in ["", "/{user_id}"] {
-            router.on(.post, "\(base)/enable\(form)", .administrator, enabling) { enable($0) }
-            router.on(.post, "\(base)/disable\(form)", .administrator, disabling) { disable($0) }
+            router.on(.post, "\(base)/enable\(form)", .operator, enabling) { enable($0) }
+            router.on(.post, "\(base)/disable\(form)", .operator, disabling) { disable($0) }
         }
         router.on(
-            .get, "\(base)/list", .administrator, "Lists the users who are watched".described
+            .get, "\(base)/list", .operator, "Lists the users who are watched".described
         ) { list($0) }
         router.on(
-            .get, "\(base)/users", .administrator, "Lists all users".described
+            .get, "\(base)/users", .operator, "Lists all users".described
         ) { users($0) }
         let filters = "limit, source, checkpoint, and from and to in seconds since 1970."
         router.on(

@@ -125,7 +125,8 @@ extension Router.Access {
         case .open: "anybody"
         case .authenticated: "any valid credential"
         case .service(let service): "roles with the service \(service.rawValue)"
-        case .viewer: "roles with dashboard_access view or admin"
+        case .viewer: "roles with dashboard_access view, operate or admin"
+        case .operator: "roles with dashboard_access operate or admin"
         case .administrator: "administrators"
         }
     }

@@ -1,7 +1,7 @@
 import OmniCore
 import OmniIO
 
-/// `/`, `/api/v1/stats`, `/api/v1/activity`, `/api/v1/audit`, `/health/cache`: what a home page shows,
+/// `/api/v1/stats`, `/api/v1/activity`, `/api/v1/audit`, `/health/cache`: what a home page shows,
 /// with real figures.
 struct OverviewRoutes {
     let context: PeopleContext
@@ -9,16 +9,6 @@ struct OverviewRoutes {
     let gateway: Gateway
 
     func add(to router: inout Router) {
-        router.on(
-            .get, "/", .open, "Says what this is".described.answering(.ok, Self.root)
-        ) { call in
-            call.respond(
-                HTTPResponse(json: [
-                    "name": "omni2-native", "version": .string(Main.version),
-                    "description": "MCP gateway", "docs": "/docs", "health": "/health",
-                    "status": "running",
-                ]))
-        }
         router.on(
             .get, "/api/v1/stats", .viewer,
             "Figures of today (UTC)".described.answering(.ok, Self.figures)
@@ -40,7 +30,7 @@ struct OverviewRoutes {
                 .reply(.required("loaded_mcps", .count), .required("total_tools", .count)))
         ) { loaded($0) }
         router.on(
-            .post, "/health/cache/invalidate", .administrator,
+            .post, "/health/cache/invalidate", .operator,
             "Connects to one server anew, or to all".described
                 .asking(.text("server_name", "one server; without it, all"))
                 .answering(.ok, PeopleSchema.done)
@@ -49,8 +39,6 @@ struct OverviewRoutes {
 
     private static let limit = RouteDescription.Parameter.number(
         "limit", 1...1000, "a number from 1 to 1000; 100 without it")
-    private static let root = JSONSchema.object(
-        [.required("name", .shortText), .required("version", .shortText)], isOpen: true)
     private static let figures = JSONSchema.reply(
         .required("active_mcps", .count), .required("total_users", .count),
         .required("queries_today", .count), .required("cost_today", .number(0...1_000_000_000)))

@@ -132,8 +132,10 @@ struct Router {
         case authenticated
         /// Whom the role lets into a service, unless blocked from it.
         case service(Permission.Service)
-        /// Who may look at dashboards: `dashboard_access` is `view` or `admin`.
+        /// Who may look at dashboards: `dashboard_access` is `view`, `operate` or `admin`.
         case viewer
+        /// Who may act on servers, cache and monitoring: `operate` or `admin`.
+        case `operator`
         /// Administrators.
         case administrator
     }

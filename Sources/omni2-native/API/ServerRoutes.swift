@@ -30,8 +30,9 @@ struct ServerRoutes {
                 .answering(.ok, .reply(.required("server", Self.rowSchema)))
         ) { show($0) }
         router.on(
-            .put, "/api/v1/mcp/servers/{id}", .administrator,
+            .put, "/api/v1/mcp/servers/{id}", .operator,
             "Changes a server; what is left out stays".described
+                .explained("Operators change its status, administrators everything.")
                 .taking(Self.bodySchema(isNew: false))
                 .answering(.ok, .reply(.required("server", .map(.any))))
         ) { change($0) }
@@ -40,7 +41,7 @@ struct ServerRoutes {
             "Forgets a server".described.answering(.ok, PeopleSchema.done)
         ) { remove($0) }
         router.on(
-            .get, "/api/v1/mcp/servers/{id}/logs", .administrator,
+            .get, "/api/v1/mcp/servers/{id}/logs", .operator,
             "The last hundred entries of a server's health log".described
                 .answering(
                     .ok,
@@ -49,7 +50,7 @@ struct ServerRoutes {
                         .required("logs", .list(.map(.any), 0...100))))
         ) { logs($0) }
         router.on(
-            .post, "/api/v1/mcp/servers/{id}/health-check", .administrator,
+            .post, "/api/v1/mcp/servers/{id}/health-check", .operator,
             "Asks a server now how it is".described.answering(
                 .ok,
                 .reply(.required("health_result", .map(.any)), .required("health_status", .any)))
@@ -82,6 +83,9 @@ struct ServerRoutes {
                 .optional("auth_config", .nullable(.map(.any))),
             ], isOpen: true)
     }
+
+    /// Members that put a server in service or out of it.
+    private static let switches: Set<String> = ["status", "enabled"]
 
     private func list(_ call: Router.Call) {
         run(call) { () async throws(StoreError) in
@@ -137,6 +141,11 @@ struct ServerRoutes {
 
     private func change(_ call: Router.Call) {
         guard let id = call.serverID(), let body = call.json() else { return }
+        let members = body.object?.members.map(\.0) ?? []
+        guard call.principal.isAdministrator || members.allSatisfy(Self.switches.contains) else {
+            return call.fail(
+                .forbidden, "Operators change a server's status; the rest needs an administrator.")
+        }
         run(call) { () async throws(StoreError) in
             guard let row = try await store.server(id: id) else { throw .notFound }
             let configuration: ServerConfiguration

@@ -51,7 +51,7 @@ struct ToolRoutes {
                     .ok, .reply(.required("data", .any), .required("summary", .any)))
         ) { capabilities($0) }
         router.on(
-            .post, "/api/v1/mcp/tools/reload", .administrator,
+            .post, "/api/v1/mcp/tools/reload", .operator,
             "Connects to one server anew, or to all".described
                 .asking(.text("mcp_name", "one server; without it, all"))
                 .answering(.ok, PeopleSchema.done)
@@ -352,6 +352,7 @@ struct ToolRoutes {
             value["enabled"] = .bool(row.configuration.isActive)
             if withHealth, let server = coordinator.registry.server(id: row.id) {
                 value["health"] = coordinator.report(on: server).json
+                value["latency_ms"] = server.latencies.json
             }
             return value
         }

@@ -50,6 +50,7 @@ final class Access {
     /// Seconds at which web tokens of the last time end.
     private var expiries: Set<Int64> = []
     private var failures: FailureThrottle<String>
+    private var endedSessions = EndedSessions()
     /// When each token was used last, until the keeper has written it down.
     private var usedTokens: [Int: Int64] = [:]
     /// Called after every change of who may do what. Whoever keeps a principal asks `current`.
@@ -140,10 +141,7 @@ final class Access {
     private func principal(session secret: String, _ exchange: HTTPExchange) throws(Denial)
         -> Principal
     {
-        guard let entry = snapshot.session(SecretHash(of: secret)), entry.isValid(at: now) else {
-            if !isLoaded { throw .notReady }
-            throw .invalid("The session has ended; log in again.")
-        }
+        let known = try person(session: secret)
         switch exchange.request.method {
         case .get, .head: break
         default:
@@ -153,7 +151,37 @@ final class Access {
                 throw .forbidden("X-CSRF-Token is missing or wrong; /api/v1/auth/me tells it.")
             }
         }
-        return try admitted(entry.person, .session(entry.id))
+        return known
+    }
+
+    private func person(session secret: String) throws(Denial) -> Principal {
+        if let session = operatorSession(secret) { return session.principal }
+        if let entry = snapshot.session(SecretHash(of: secret)), entry.isValid(at: now) {
+            return try admitted(entry.person, .session(entry.id))
+        }
+        if !isLoaded { throw .notReady }
+        throw .invalid("The session has ended; log in again.")
+    }
+
+    private func operatorSession(_ secret: String) -> OperatorSession? {
+        guard let session = OperatorSession(secret, settings.adminToken),
+            session.expiresAt > now, !endedSessions.contains(session.name)
+        else { return nil }
+        return session
+    }
+
+    /// For who has shown the administrator's token; the cookie's value.
+    func openOperatorSession() -> (principal: Principal, secret: String) {
+        let (session, secret) = OperatorSession.make(at: now, settings.adminToken)
+        note(expiry: session.expiresAt)
+        return (session.principal, secret)
+    }
+
+    /// What was opened with it is let go of as well.
+    func endOperatorSession(_ secret: String) {
+        guard let session = operatorSession(secret) else { return }
+        endedSessions.insert(session, at: now)
+        announce()
     }
 
     /// Remembers when a web token ends, so that what it opened ends with it.
@@ -224,6 +252,8 @@ final class Access {
         guard principal.expiresAt > now else { return nil }
         switch principal.credential {
         case .none, .administratorToken, .unixUser: return principal
+        case .operatorSession(let name):
+            return endedSessions.contains(name) ? nil : principal
         case .token(let id): return living(snapshot.token(id: id), principal)
         case .session(let id): return living(snapshot.session(id: id), principal)
         case .proxy, .webToken:

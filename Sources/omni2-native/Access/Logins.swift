@@ -18,7 +18,9 @@ final class Logins {
     }
 
     struct Session {
-        let person: Person
+        /// Nil: the operator's.
+        let person: Person?
+        let principal: Principal
         /// The cookie's value.
         let secret: String
         let seconds: Int
@@ -68,6 +70,25 @@ final class Logins {
         return try await open(entry.person, keys, exchange)
     }
 
+    /// With a token of one's own, or the administrator's.
+    func logIn(token: String, _ exchange: HTTPExchange) async throws(Refusal) -> Session {
+        let keys = ["at \(Access.place(exchange))"]
+        try admit(keys)
+        let hash = SecretHash(of: token)
+        if hash == access.settings.adminToken {
+            for key in keys { failures.succeeded(key) }
+            let (principal, secret) = access.openOperatorSession()
+            access.audit.done(exchange, by: principal, "login", principal.name)
+            return Session(
+                person: nil, principal: principal, secret: secret,
+                seconds: OperatorSession.seconds)
+        }
+        guard let entry = access.snapshot.token(hash), entry.isValid(at: access.now) else {
+            throw refuse(keys, "a token", exchange)
+        }
+        return try await open(entry.person, keys, exchange, until: entry.expiresAt)
+    }
+
     private func admit(_ keys: [String]) throws(Refusal) {
         if let wait = keys.compactMap({ failures.wait($0, at: io.now) }).max() {
             throw .slowedDown(wait)
@@ -98,7 +119,7 @@ final class Logins {
     }
 
     private func open(
-        _ person: Person, _ keys: [String], _ exchange: HTTPExchange
+        _ person: Person, _ keys: [String], _ exchange: HTTPExchange, until end: Int64 = .max
     ) async throws(Refusal) -> Session {
         guard person.user.isActive, person.user.role != nil else {
             access.audit.denied(
@@ -107,7 +128,8 @@ final class Logins {
         }
         for key in keys { failures.succeeded(key) }
         let secret = SecretText.make(SecretText.sessionPrefix)
-        let seconds = max(60, person.permission.sessionSeconds)
+        let left = max(1, (end - access.now) / 1_000_000)
+        let seconds = min(max(60, person.permission.sessionSeconds), Int(left))
         do throws(StoreError) {
             _ = try await store.insert(
                 session: NewSession(
@@ -124,13 +146,19 @@ final class Logins {
         }
         access.audit.done(exchange, by: person.principal(.none), "login", person.user.username)
         loggedIn(person)
-        return Session(person: person, secret: secret, seconds: seconds)
+        return Session(
+            person: person, principal: person.principal(.none), secret: secret, seconds: seconds)
     }
 
-    func logOut(_ principal: Principal) async throws(StoreError) {
-        guard case .session(let id) = principal.credential else { return }
-        try await store.deleteSession(id: id)
-        try await keeper.read()
+    func logOut(_ principal: Principal, _ request: HTTPRequest) async throws(StoreError) {
+        switch principal.credential {
+        case .session(let id):
+            try await store.deleteSession(id: id)
+            try await keeper.read()
+        case .operatorSession:
+            if let secret = Self.secret(request) { access.endOperatorSession(secret) }
+        default: break
+        }
     }
 
     // MARK: Cookies

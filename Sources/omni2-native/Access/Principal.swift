@@ -42,6 +42,8 @@ struct Principal: Sendable {
         case proxy(user: String)
         /// A row of `user_sessions`: a person who has logged in.
         case session(Int)
+        /// The operator, logged in with the administrator's token.
+        case operatorSession(String)
 
         var word: String {
             switch self {
@@ -51,7 +53,7 @@ struct Principal: Sendable {
             case .token: "token"
             case .webToken: "jwt"
             case .proxy: "proxy"
-            case .session: "session"
+            case .session, .operatorSession: "session"
             }
         }
     }
@@ -89,6 +91,7 @@ struct Principal: Sendable {
         id: "", name: "anonymous", role: .none, credential: .none, permission: .nothing)
 
     var isAdministrator: Bool { permission.isAdministrator }
+    var isOperator: Bool { permission.isOperator }
 }
 
 /// The same credential of the same person, whatever it may do by now.

@@ -122,10 +122,16 @@ struct ChatQuestion {
 /// Where an answer goes.
 protocol ChatSink: AnyObject {
     func token(_ text: String)
+    /// A call of a tool begins or ends, for whoever shows it.
+    func tool(_ call: JSONValue)
     func done(_ result: JSONValue)
     func failed(_ reason: String)
     /// A gate was closed: not an error, but no answer.
     func refused(_ refusal: Access.Refusal)
     /// Blocked in the middle of it.
     func blocked(_ message: String)
+}
+
+extension ChatSink {
+    func tool(_ call: JSONValue) {}
 }

@@ -12,6 +12,7 @@ struct ChatRoutes {
             router.on(
                 .post, path, .authenticated,
                 "Answers a question as server-sent events: token, done, error".described
+                    .explained("With show_tools in the body, tool as well: calls begin and end.")
                     .answering(type: "text/event-stream")
             ) { stream($0) }
         }
@@ -50,7 +51,9 @@ struct ChatRoutes {
 
     private func stream(_ call: Router.Call) {
         guard let question = question(call, "sse_chat") else { return }
-        let sink = EventStreamSink(call.exchange, chat.io)
+        // A client that was written for the original hears only of what it knows.
+        let showsTools = call.json()?["show_tools"]?.bool ?? false
+        let sink = EventStreamSink(call.exchange, chat.io, showsTools: showsTools)
         chat.io.spawn {
             let isLetIn = chat.access.refusal(call.principal, from: .chat) == nil
             let welcome = isLetIn ? await chat.welcome(call.principal) : nil
@@ -116,15 +119,17 @@ struct ChatRoutes {
 final class EventStreamSink: ChatSink {
     private let exchange: HTTPExchange
     private let io: any IO
+    private let showsTools: Bool
     private var overrun: () -> Void = {}
     private var isEnded = false
     /// Tokens that the client has not taken; beyond it the question is given up.
     private static let pendingBytesMax = 4 << 20
     private static let quietTime = Duration.seconds(15)
 
-    init(_ exchange: HTTPExchange, _ io: any IO) {
+    init(_ exchange: HTTPExchange, _ io: any IO, showsTools: Bool) {
         self.exchange = exchange
         self.io = io
+        self.showsTools = showsTools
     }
 
     func begin(_ welcome: String?, overrun: @escaping () -> Void) {
@@ -167,6 +172,10 @@ final class EventStreamSink: ChatSink {
     }
 
     func token(_ text: String) { send("token", ["text": .string(text)]) }
+
+    func tool(_ call: JSONValue) {
+        if showsTools { send("tool", call) }
+    }
 
     func done(_ result: JSONValue) {
         send("done", result)

@@ -256,6 +256,12 @@ final class ChatRun {
                 in: RequestContext.current?.trace, by: chat.gateway.telemetry,
                 [.init("enduser.id", .text(question.principal.name))]))
         let caller = chat.gateway.caller
+        let began = chat.io.now
+        var shown: JSONValue = [
+            "id": .string(asked.id), "server": .string(item.serverName),
+            "tool": .string(item.name), "arguments": asked.arguments, "status": "running",
+        ]
+        sink.tool(shown)
         let outcome: ToolOutcome
         if let known = caller.cached(call) {
             outcome = known
@@ -263,6 +269,10 @@ final class ChatRun {
             let deadline = chat.io.now + chat.gateway.callTime(of: server)
             outcome = await caller.call(call, until: deadline)
         }
+        shown["status"] = outcome.isSuccess ? "success" : "error"
+        shown["duration_ms"] = .double(FlowText.milliseconds(chat.io.now - began))
+        if case .result(_, let mark?) = outcome { shown["cache"] = mark.json }
+        sink.tool(shown)
         return ModelResult(
             call: asked, text: ChatPrompt.text(of: outcome, bytesMax: chat.settings.resultBytesMax),
             isError: !outcome.isSuccess)

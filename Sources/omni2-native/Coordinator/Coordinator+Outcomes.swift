@@ -12,12 +12,14 @@ extension Coordinator {
         log.info(
             "server loaded", fields: ["mcp": server.name, "tools": check.toolCount])
         goUp(server, reason: "connected")
+        tell(of: check, of: server)
     }
 
     func answered(_ server: LiveServer, _ check: ServerCheck, isNeutral: Bool) {
         note(check, of: server, resettingFailures: !isNeutral)
         append("health_check_success", of: server, check)
         goUp(server, reason: "health check succeeded")
+        tell(of: check, of: server)
     }
 
     func recovered(_ server: LiveServer, _ check: ServerCheck, _ pass: CircuitBreaker.Pass) {
@@ -29,12 +31,20 @@ extension Coordinator {
             "server recovered", id: .serverRecovered,
             fields: ["mcp": server.name, "attempts": attempts])
         goUp(server, reason: "recovered")
+        tell(of: check, of: server)
+    }
+
+    /// After what the check has changed.
+    private func tell(of check: ServerCheck?, of server: LiveServer, reason: String? = nil) {
+        publish(
+            .healthCheck(of: server.name, status: server.status.rawValue, check, reason: reason))
     }
 
     private func note(
         _ check: ServerCheck, of server: LiveServer, resettingFailures: Bool = true
     ) {
         server.lastCheck = check
+        server.latencies.append(check.responseTime)
         server.lastFailure = nil
         server.record.health.lastCheck = wallTime
         guard resettingFailures else { return }
@@ -109,12 +119,14 @@ extension Coordinator {
         _ pass: CircuitBreaker.Pass
     ) {
         server.lastFailure = failure.reason
+        server.latencies.append(nil)
         server.record.health.lastCheck = wallTime
         server.record.health.errorCount += 1
         server.record.health.consecutiveFailures += 1
         append(event, of: server, failure)
         breaker.failed(pass)
         goDown(server, reason: failure.reason)
+        tell(of: nil, of: server, reason: failure.reason)
     }
 
     /// Also without a new failure: the circuit opened, or the session is gone.

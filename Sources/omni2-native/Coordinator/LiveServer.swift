@@ -26,6 +26,7 @@ final class LiveServer {
     var lastCheckBegan: MonotonicTime?
     var lastCheck: ServerCheck?
     var lastFailure: String?
+    var latencies = RecentLatencies()
     /// The end of a session that is being closed.
     var closing: Promise<Void>?
     /// Failed attempts since it went down: its place on the recovery ladder.

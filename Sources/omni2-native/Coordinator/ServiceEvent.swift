@@ -64,6 +64,23 @@ extension ServiceEvent {
         return ServiceEvent("mcp_status_change", data: data)
     }
 
+    /// What a check found, good or bad. The original announced this type and never sent it.
+    static func healthCheck(
+        of server: String, status: String, _ check: ServerCheck?, reason: String? = nil
+    ) -> ServiceEvent {
+        let severity: EventSeverity = check == nil ? .high : .info
+        return ServiceEvent(
+            "mcp_health_check",
+            data: [
+                "mcp_name": .string(server), "health_status": .string(status),
+                "response_time_ms": check.map {
+                    .double(($0.responseTime / .microseconds(10)).rounded() / 100)
+                } ?? .null,
+                "tool_count": check.map { JSONValue($0.toolCount) } ?? .null,
+                "reason": JSONValue(reason), "severity": .string(severity.rawValue),
+            ])
+    }
+
     static func circuitState(_ change: CircuitBreaker.Change) -> ServiceEvent {
         let transition = change.transition
         let severity: EventSeverity =

@@ -36,6 +36,11 @@ extension Access {
         case .none: return ("none", [])
         // Not the hash itself: whoever reads the hand-over learns nothing that Access compares.
         case .administratorToken: return ("administrator", Digest.sha256(settings.adminToken.bytes))
+        case .operatorSession(let name):
+            return (
+                "operator:\(principal.expiresAt):\(name)",
+                Digest.sha256(settings.adminToken.bytes)
+            )
         case .unixUser(let user): return ("unix:\(user)", [])
         case .token(let id): return ("token:\(id)", [])
         case .session(let id): return ("session:\(id)", [])
@@ -58,6 +63,12 @@ extension Access {
         let value = parts.count > 1 ? String(parts[1]) : ""
         switch parts.first ?? "" {
         case "none": return .anonymous
+        case "operator":
+            let words = value.split(separator: ":", maxSplits: 1)
+            guard Digest.areEqual(identity.proof, Digest.sha256(settings.adminToken.bytes)),
+                words.count == 2, let end = Int64(words[0])
+            else { return nil }
+            return current(OperatorSession(name: String(words[1]), expiresAt: end).principal)
         case "administrator":
             guard Digest.areEqual(identity.proof, Digest.sha256(settings.adminToken.bytes)) else {
                 return nil

@@ -24,6 +24,8 @@ extension Configuration {
         var headerBytesMax: Int
         var bodyBytesMax: Int
         var connectionsMax: Int
+        /// The dashboard's files; nil: where they are by themselves.
+        var webRoot: String?
 
         init(_ read: inout ConfigurationReader, _ directories: ConfigurationDirectories) {
             read.begin("HTTP")
@@ -65,6 +67,9 @@ extension Configuration {
                 "MaxConnections", 12_000, in: 1...1_000_000,
                 "Connections at a time, WebSockets included; beyond it new ones wait in the backlog."
             )
+            webRoot = read.path(
+                "WebRoot", nil, shown: "/usr/share/omni2/web",
+                "Directory with the dashboard's files, read at the start and at a reload.", .live)
             read.require(
                 Set(listen).count == listen.count, "HTTP", "Listen",
                 "names an address twice", "name each address once")

@@ -34,6 +34,7 @@ final class House {
     let chat: Chat
     let chatSockets: ChatSockets
     let api: API
+    let web: WebRoutes
     let mcpEndpoint: MCPEndpoint
     let exporter: OTLPExporter
     private let collector: MetricsCollector
@@ -89,6 +90,7 @@ final class House {
         logControl = build.logControl()
         mcpEndpoint = MCPEndpoint(gateway, log: build.log(.gateway))
         api = build.api(access)
+        web = WebRoutes(build.webFiles())
         ledger = HandoverLedger(access)
         takeover = Takeover(
             manager: manager, activated: build.activated, ledger: ledger, log: log)
@@ -282,6 +284,7 @@ final class House {
             // [Main] is read where it is used.
             self.api.hosts = HouseBuilder.hosts(next)
             self.api.origins = HouseBuilder.origins(next)
+            self.readWebFiles(next)
             self.door.welcome = HouseBuilder.welcome(
                 .standard(from: next), self.clock, self.api, self.telemetry)
             self.journal.level = next.log.level
@@ -292,6 +295,15 @@ final class House {
                 self.coordinator.breaker.configure(
                     CircuitBreakerConfiguration(next.circuitBreaker))
             }
+        }
+    }
+
+    private func readWebFiles(_ next: Configuration) {
+        let root = HouseBuilder.webRoot(next)
+        io.spawn {
+            let files = await self.io.offload { WebFiles(root: root) }
+            HouseBuilder.tell(of: files, root, Log(self.journal, service: .api))
+            self.web.files = files
         }
     }
 
@@ -510,6 +522,7 @@ final class House {
             AuthRoutes(context: people, logins: logins).add(to: &router)
             ResourceMetadata(access: access).add(to: &router)
             OpenAPIRoutes(routes: { [unowned api] in api.routes }).add(to: &router)
+            web.add(to: &router)
             OverviewRoutes(context: people, coordinator: coordinator, gateway: gateway)
                 .add(to: &router)
             UserRoutes(context: people).add(to: &router)

@@ -369,6 +369,28 @@ struct HouseBuilder {
             origins: Self.origins(configuration), telemetry: telemetry, log: log(.api))
     }
 
+    func webFiles() -> WebFiles {
+        let root = Self.webRoot(configuration)
+        let files = WebFiles(root: root)
+        Self.tell(of: files, root, log(.api))
+        return files
+    }
+
+    static func webRoot(_ configuration: Configuration) -> String {
+        configuration.http.webRoot ?? WebFiles.standardRoot(executable: Process.executable)
+    }
+
+    static func tell(of files: WebFiles, _ root: String, _ log: Log) {
+        for problem in files.problems {
+            log.warning("a file of the dashboard is left out", fields: ["file": problem])
+        }
+        if files["index.html"] == nil {
+            log.warning(
+                "there is no dashboard; [HTTP] WebRoot= says where its files are",
+                fields: ["root": root])
+        }
+    }
+
     static func hosts(_ configuration: Configuration) -> HostPolicy {
         HostPolicy(names: configuration.http.allowedHosts)
     }

@@ -13,6 +13,8 @@ final class Watch {
     private(set) var coordinator: Coordinator
     /// In the order they were published, without those of each cycle.
     private(set) var events: [Event] = []
+    /// What each check found, which comes too often for a story told in lines.
+    private(set) var checks: [JSONValue] = []
     private(set) var cycles = 0
     private(set) var changes: [String] = []
     /// Every session made, by the id of its server.
@@ -89,6 +91,7 @@ final class Watch {
         if event.type == "system_metrics" { return cycles += 1 }
         if event.type == "system_health" { return }
         let data = json["data"] ?? .null
+        if event.type == "mcp_health_check" { return checks.append(data) }
         events.append(
             Event(line: Self.line(event.type, data, json), type: event.type, data: data, json: json)
         )

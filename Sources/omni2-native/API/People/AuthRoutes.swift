@@ -29,7 +29,7 @@ struct AuthRoutes {
         ) { changePassword($0) }
     }
 
-    private static let entering = "Opens a session for a person".described
+    private static let entering = "Opens a session with a password, a key or a token".described
         .explained(
             "The session is a cookie that scripts cannot read. Requests that change something carry "
                 + "the csrf_token of this answer as X-CSRF-Token."
@@ -40,6 +40,7 @@ struct AuthRoutes {
                     .required("username", .text(.free, 1...255)),
                     .required("password", .text(.free, 1...200))),
                 .object(.required("api_key", .text(.free, 1...200))),
+                .object(.required("token", .text(.free, 1...1000))),
             ])
         ).answering(
             .ok,
@@ -55,6 +56,8 @@ struct AuthRoutes {
                 let session =
                     if let key = body["api_key"]?.string {
                         try await logins.logIn(key: key, call.exchange)
+                    } else if let token = body["token"]?.string {
+                        try await logins.logIn(token: token, call.exchange)
                     } else {
                         try await logins.logIn(
                             name: body["username"]?.string ?? "",
@@ -71,8 +74,8 @@ struct AuthRoutes {
         call.respond(
             HTTPResponse(
                 json: [
-                    "success": true, "user": UserRoutes.json(session.person),
-                    "permission": UserRoutes.json(session.person.permission),
+                    "success": true, "user": user(session.principal, session.person),
+                    "permission": UserRoutes.json(session.principal.permission),
                     "csrf_token": .string(Logins.csrfToken(session.secret)),
                     "expires_in": JSONValue(session.seconds),
                 ],
@@ -84,7 +87,10 @@ struct AuthRoutes {
 
     private func refuse(_ refusal: Logins.Refusal, _ call: Router.Call) {
         switch refusal {
-        case .wrong: call.fail(.unauthorized, "Wrong name or password.")
+        case .wrong:
+            call.fail(
+                .unauthorized,
+                call.body["token"] == nil ? "Wrong name or password." : "This token is not valid.")
         case .inactive: call.fail(.forbidden, "This account is not active.")
         case .slowedDown(let wait):
             let seconds = max(1, wait.components.seconds + 1)
@@ -112,7 +118,7 @@ struct AuthRoutes {
 
     private func logOut(_ call: Router.Call) {
         context.run(call, "session") { () async throws(StoreError) in
-            try await logins.logOut(call.principal)
+            try await logins.logOut(call.principal, call.request)
             access.audit.done(call.exchange, by: call.principal, "logout", call.principal.name)
             call.respond(
                 HTTPResponse(
@@ -121,24 +127,22 @@ struct AuthRoutes {
         }
     }
 
+    private func user(_ principal: Principal, _ person: Person?) -> JSONValue {
+        var user =
+            person.map(UserRoutes.json) ?? ["id": .null, "username": .string(principal.name)]
+        user["role"] = .string(principal.role.rawValue)
+        return user
+    }
+
     private func me(_ call: Router.Call) {
         let principal = call.principal
-        let usage = access.usage(of: principal)
-        var user: JSONValue =
-            principal.userID.flatMap { access.person($0) }.map(UserRoutes.json)
-            ?? ["id": .null, "username": .string(principal.name)]
-        user["role"] = .string(principal.role.rawValue)
+        var user = user(principal, principal.userID.flatMap { access.person($0) })
         user["credential"] = .string(principal.credential.word)
         var value: JSONValue = [
             "success": true, "user": user, "permission": UserRoutes.json(principal.permission),
-            "usage": [
-                "requests_last_hour": JSONValue(usage.requests),
-                "rate_limit": usage.requestsLimit.map { JSONValue($0) } ?? .null,
-                "cost_today": .double(usage.costUsed),
-                "cost_limit_daily": usage.costLimit.map { .double($0) } ?? .null,
-            ],
+            "usage": UserRoutes.json(access.usage(of: principal)),
         ]
-        if case .session = principal.credential, let secret = Logins.secret(call.request) {
+        if principal.credential.word == "session", let secret = Logins.secret(call.request) {
             value["csrf_token"] = .string(Logins.csrfToken(secret))
         }
         call.respond(

@@ -40,7 +40,7 @@ struct RoleRoutes {
                 .optional("description", .nullable(.longText)),
                 .optional("mcp_access", PeopleSchema.servers),
                 .optional("tool_restrictions", PeopleSchema.restrictions),
-                .optional("dashboard_access", .word(["admin", "view", "none"])),
+                .optional("dashboard_access", .word(["admin", "operate", "view", "none"])),
                 .optional("rate_limit", .integer(0...1_000_000_000)),
                 .optional("cost_limit_daily", .number(0...10_000_000)),
                 .optional("token_expiry", .integer(60...31_536_000)),

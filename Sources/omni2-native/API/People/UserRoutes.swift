@@ -33,6 +33,11 @@ struct UserRoutes {
             "Takes a user's API key away".described.answering(.ok, PeopleSchema.done)
         ) { takeKey($0) }
         router.on(
+            .get, "/api/v1/usage", .administrator,
+            "Says what everybody has used of their limits".described
+                .answering(.ok, .reply(.required("usage", .list(.map(.any), 0...Int.max))))
+        ) { usage($0) }
+        router.on(
             .get, "/api/v1/permissions/{id}", .administrator,
             "Shows what a user may do, all things considered".described
                 .answering(.ok, .reply(.required("permission", .map(.any))))
@@ -214,6 +219,25 @@ struct UserRoutes {
             "rate_limit": permission.requestsPerHour.map { JSONValue($0) } ?? .null,
             "cost_limit_daily": permission.costPerDay.map { .double($0) } ?? .null,
         ]
+    }
+
+    static func json(_ usage: Access.Usage) -> JSONValue {
+        [
+            "requests_last_hour": JSONValue(usage.requests),
+            "rate_limit": usage.requestsLimit.map { JSONValue($0) } ?? .null,
+            "cost_today": .double(usage.costUsed),
+            "cost_limit_daily": usage.costLimit.map { .double($0) } ?? .null,
+        ]
+    }
+
+    private func usage(_ call: Router.Call) {
+        let rows = context.snapshot.tables.users.compactMap { user -> JSONValue? in
+            guard let person = context.snapshot.person(user.id) else { return nil }
+            var row = Self.json(access.usage(of: person.principal(.none)))
+            row["user_id"] = JSONValue(user.id)
+            return row
+        }
+        call.respond(HTTPResponse(json: ["success": true, "usage": .array(rows)]))
     }
 
     private func permission(_ call: Router.Call) {
