@@ -141,6 +141,8 @@ ROUTES = [
     ("GET", "/api/v1/usage", 200, 403, 403),
     ("GET", "/health/live", 200, 200, 200),
     ("GET", "/health/ready", 200, 200, 200),
+    ("GET", "/health/startup", 200, 200, 200),
+    ("GET", "/health/info", 200, 200, 403),
     ("GET", "/health", 200, 200, 200),
     ("GET", "/api/v1/mcp/tools/list", 200, 200, 200),
     ("GET", "/api/v1/mcp/tools/servers", 200, 200, 200),

@@ -165,3 +165,37 @@ def test_calls_in_flight_are_finished_before_the_end(daemon, counting):
         eventually(lambda: counting.calls("slow"))
         one.stop(20)
         assert call.result().json()["success"] is True
+
+
+def test_startup_is_over_when_the_servers_have_been_loaded(daemon):
+    one = daemon({"Database": {"URL": f"postgresql://nobody@127.0.0.1:{free_port()}/omni"}}, ready=False)
+    answer = one.get("/health/startup", token=None)
+    assert answer.status_code == 503 and answer.json()["started"] is False and answer.headers["Retry-After"] == "1"
+    answer = daemon().get("/health/startup", token=None)
+    assert answer.status_code == 200 and answer.json()["started"] is True
+
+
+def test_every_check_says_what_was_seen(daemon, counting):
+    one = daemon({"Coordinator": {"IntervalSec": "250ms"}}, servers={"counting": counting.entry()})
+    one.has_loaded("counting")
+    checks = one.get("/health", token=None).json()["checks"]
+    assert set(checks) == {"database", "servers", "event_loop", "memory", "descriptors"}
+    assert {name: check["status"] for name, check in checks.items() if name != "memory"} == {
+        "database": "pass", "servers": "pass", "event_loop": "pass", "descriptors": "pass"}
+    assert checks["database"]["observedValue"] == "sqlite"
+    assert checks["servers"]["observedValue"] == 1 and checks["event_loop"]["observedUnit"] == "ms"
+    assert 0 < checks["descriptors"]["observedValue"] < 50 and checks["descriptors"]["observedUnit"] == "percent"
+    counting.kill()
+    eventually(lambda: one.get("/health", token=None).json()["checks"]["servers"]["status"] == "warn", 10)
+    body = one.get("/health", token=None).json()
+    assert body["status"] == "degraded" and body["checks"]["servers"]["output"] == "1 not healthy"
+    assert "counting" not in one.get("/health", token=None).text
+
+
+def test_info_is_for_those_who_may_see(daemon):
+    one = daemon()
+    assert one.get("/health/info", token=None).status_code == 401
+    body = one.get("/health/info").json()
+    assert body["service"] == "omni2-native" and body["version"] and body["database"] == "sqlite"
+    assert body["process"]["resident_bytes"] > 1 << 20 and body["process"]["descriptors"] > 3
+    assert socket.gethostname() == body["host"]

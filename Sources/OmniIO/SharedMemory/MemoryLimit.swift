@@ -4,7 +4,7 @@ internal import CShims.Cache
 ///
 /// Growing beyond `memory.max` does not fail, it gets the daemon killed; so the limit is asked
 /// before each step. Where there is no cgroup limit, only the configured size binds.
-struct MemoryLimit {
+public struct MemoryLimit {
     /// After a refusal neither the groups nor the kernel are asked again for this long.
     private static let pause: UInt64 = 1_000_000_000
 
@@ -18,6 +18,18 @@ struct MemoryLimit {
     /// Every directory has `memory.max` and `memory.current`; the tightest one decides.
     init(directories: [String]) {
         self.directories = directories
+    }
+
+    /// Of the group with the least room: what is taken and cannot be taken back, and its limit. Nil
+    /// where nothing is limited.
+    public static func tightest() -> (used: Int, max: Int)? {
+        let groups = ownDirectories().compactMap { directory -> (used: Int, max: Int)? in
+            guard let max = number(in: directory + "/memory.max"),
+                let current = number(in: directory + "/memory.current")
+            else { return nil }
+            return (Swift.max(0, current - reclaimable(in: directory)), max)
+        }
+        return groups.min { $0.max - $0.used < $1.max - $1.used }
     }
 
     /// Whether `more` bytes may be taken by somebody who already holds `held` bytes of them.

@@ -101,7 +101,7 @@ final class House {
         exporter = try build.exporter()
         metrics = MetricsRoutes(collector)
         for listener in listeners { door.listen(listener) }
-        try addRoutes(build)
+        try addRoutes(build, loop)
         wire()
     }
 
@@ -489,13 +489,17 @@ final class House {
         }
     }
 
-    private func addRoutes(_ build: HouseBuilder) throws(StartError) {
+    private func addRoutes(
+        _ build: HouseBuilder, _ loop: @escaping () -> RingIO.Statistics
+    ) throws(StartError) {
         let apiLog = build.log(.api)
+        let serverCounts = { [unowned coordinator] in
+            (healthy: coordinator.statistics.activeServers, all: coordinator.registry.count)
+        }
         let health = HealthRoutes(
             readiness: readiness, now: { [clock] in clock.now }, startedAt: clock.now,
-            servers: { [unowned coordinator] in
-                (coordinator.statistics.activeServers, coordinator.registry.count)
-            })
+            servers: serverCounts,
+            checks: HealthChecks(readiness: readiness, servers: serverCounts, loop: loop))
         let audit = access.audit
         let servers = ServerRoutes(
             io: io, store: store, coordinator: coordinator, audit: audit,
