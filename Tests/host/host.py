@@ -26,7 +26,7 @@ from pathlib import Path
 
 CACHE = Path(os.environ.get("OMNI2_HOST_CACHE", "/var/cache/omni2-native-tests"))
 PACKAGES = """systemd systemd-sysv dbus libpam-systemd libnss-systemd adduser ca-certificates iproute2
-procps curl python3 netcat-openbsd less libcurl4 libpq5 libsqlite3-0 libssl3 liburing2 tzdata
+procps curl python3 netcat-openbsd less libcurl4 libhiredis0.14 libpq5 libsqlite3-0 libssl3 liburing2 tzdata
 zlib1g""".split()
 # Further packages that lie in layers of their own, made once and kept beside the root.
 LAYERS = {"postgresql": ["postgresql-15"], "tools": ["strace", "sqlite3"],
