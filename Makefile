@@ -21,7 +21,7 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath \
 
 export SWIFT
 
-.PHONY: build build-programs run test check conformance lint deb install setup bench bench-fanout \
+.PHONY: build build-programs run test check conformance lint deb install setup bench bench-telemetry bench-fanout \
 	bench-cache bench-flow bench-gateway
 
 build: setup
@@ -51,7 +51,7 @@ conformance: build
 	@Tests/conformance/run --install
 	@Tests/conformance/run
 
-bench: bench-cache bench-fanout bench-flow bench-gateway
+bench: bench-cache bench-fanout bench-flow bench-gateway bench-telemetry
 
 # Results from shared memory, beside LMDB, memcached, Redis and others.
 bench-cache: build
@@ -72,6 +72,11 @@ bench-flow: build
 bench-gateway: build
 	@tools/setup test
 	@bench/gateway/run $(BENCH)
+
+# What tracing and metrics take from the gateway's throughput.
+bench-telemetry: build
+	@tools/setup test
+	@bench/telemetry/run $(BENCH)
 
 lint:
 	$(SWIFT) format lint --strict -r Sources Tests Package.swift

@@ -77,7 +77,7 @@ enum PeopleTable {
             help: "restrictions by server, such as {\"git\": {\"tools\": [\"git_log\"]}}"),
         Option(name: "services", value: "A,B", help: "of chat and mcp; none is none"),
         Option(
-            name: "dashboard", value: "ACCESS", choices: ["admin", "view", "none"],
+            name: "dashboard", value: "ACCESS", choices: ["admin", "operate", "view", "none"],
             help: "what it may do with dashboards"),
         Option(name: "rate-limit", value: "N", help: "requests per hour"),
         Option(name: "cost-limit", value: "DOLLARS", help: "dollars per day"),
