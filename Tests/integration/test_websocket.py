@@ -42,6 +42,17 @@ async def silence(events, kind: str, provoke) -> None:
     assert len(events.of_type(kind)) == count
 
 
+@pytest.mark.parametrize("shards", ["1", "2"])
+async def test_a_connection_outlives_what_http_allows_idle_ones(daemon, shards):
+    """An upgraded connection waits for no next request."""
+    one = daemon({"HTTP": {"IdleTimeoutSec": "500ms", "HeaderTimeoutSec": "500ms"}, "WebSocket": {"Shards": shards}})
+    async with one.events("/ws?event_types=note") as events:
+        await events.first()
+        await asyncio.sleep(2)
+        one.post("/api/v1/events/publish", {"type": "note", "data": {}})
+        assert await events.event("note")
+
+
 class TestFirst:
     @pytest.mark.parametrize("path", ["/ws", "/ws/mcp-status"])
     async def test_comes_the_status_of_all(self, one, path):

@@ -59,6 +59,8 @@ final class HTTPConversation: ConversationOpening {
     /// Requests are taken from `input` in a loop; an answer given inside it does not recurse.
     private var isReadingRequests = false
     private var isStopping = false
+    /// The connection speaks something else by now, here or on another ring.
+    private var hasLeft = false
 
     init(_ shared: Shared) { self.shared = shared }
 
@@ -137,7 +139,7 @@ final class HTTPConversation: ConversationOpening {
                 return refuse(error.status, error.message, connection)
             }
         }
-        if exchange == nil, input.isEmpty, connection.isOpen {
+        if exchange == nil, input.isEmpty, connection.isOpen, !hasLeft {
             connection.setDeadline(connection.io.now + shared.limits.idleTime)
         }
     }
@@ -245,6 +247,7 @@ final class HTTPConversation: ConversationOpening {
 
     func upgraded(to successor: any Conversation, on connection: Connection) {
         exchange = nil
+        hasLeft = true
         connection.setDeadline(nil)
         connection.converse(successor)
         (successor as? any ConversationOpening)?.opened(on: connection)
@@ -258,6 +261,7 @@ final class HTTPConversation: ConversationOpening {
 
     func departing(on connection: Connection, _ left: @escaping ((Int32, [UInt8])?) -> Void) {
         exchange = nil
+        hasLeft = true
         connection.setDeadline(connection.io.now + shared.limits.sendTime)
         let early = input
         input = []
