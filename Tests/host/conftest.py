@@ -94,6 +94,14 @@ def tools_layer(root_file_system):
     return make_layer(CACHE, root_file_system, "tools")
 
 
+@pytest.fixture
+def installed_with_tools(root_file_system, tools_layer, packages):
+    """As `host`, with strace and sqlite3 on it."""
+    with Host([root_file_system, tools_layer]) as host:
+        host.install(packages)
+        yield host
+
+
 @pytest.fixture(scope="session")
 def proxies_layer(root_file_system):
     return make_layer(CACHE, root_file_system, "proxies")

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from omni.control import Control
 from omni.daemon import BINARY, Daemon
 from omni.databases import Postgres, Redis
+from omni.model import Model
 from omni.processes import ROOT, is_alive
 from omni.servers import HTTPServer, make_repository, stdio_entry
 
@@ -104,6 +105,14 @@ def http_server(tmp_path: Path) -> Iterator[Callable[..., HTTPServer]]:
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Iterator[Model]:
+    """A language model's service that says what a test has scripted."""
+    one = Model(tmp_path)
+    yield one
+    one.child.kill()
 
 
 @pytest.fixture(scope="session")

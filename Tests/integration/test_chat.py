@@ -1,53 +1,16 @@
 """Questions answered by a language model that uses the tools: every protocol, every way of going wrong."""
 import json
 import socket
-import sys
 import time
 
-import httpx2
 import pytest
 
 from omni.people import People
-from omni.processes import SERVERS, Child, free_port
 from omni.waiting import eventually
 
 MONITORING = "/api/v1/monitoring"
 STREAM = "/api/v1/chat/ask/stream"
 CACHED = {"cache_policy": "read_only", "ttl": 300, "scope": "shared"}
-
-
-class Model:
-    """Tests/servers/model_server.py as a process."""
-
-    def __init__(self, directory):
-        self.port = free_port()
-        self.child = Child([sys.executable, SERVERS / "model_server.py", self.port], directory / "model.log")
-        self.child.answers(self.port)
-
-    def configuration(self, provider: str, **more) -> dict:
-        return {"Chat": {"Provider": provider, "Model": "scripted-1", "URL": f"http://127.0.0.1:{self.port}",
-                         "Prices": "scripted=3/15/0.3", **more}}
-
-    def _control(self, method: str, path: str, **more):
-        return httpx2.request(method, f"http://127.0.0.1:{self.port}/control/{path}", timeout=10, **more).json()
-
-    def script(self, *turns: dict) -> None:
-        self._control("POST", "script", json=list(turns))
-
-    @property
-    def requests(self) -> list[dict]:
-        return self._control("GET", "requests")
-
-    @property
-    def ended(self) -> int:
-        return self._control("GET", "ended")
-
-
-@pytest.fixture
-def model(tmp_path):
-    one = Model(tmp_path)
-    yield one
-    one.child.kill()
 
 
 @pytest.fixture(params=["anthropic", "openai"])

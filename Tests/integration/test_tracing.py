@@ -79,6 +79,54 @@ async def test_one_trace_spans_client_gateway_and_server(daemon, counting, colle
     assert seen["headers"]["x-request-id"] == answer.headers["X-Request-ID"]
 
 
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_one_trace_spans_client_gateway_model_server_and_database(
+        daemon, http_server, collector, model, engine, request):
+    """A question. The server is traced by its own SDK, and continues what we hand it."""
+    server = http_server("counting", "--traces", collector.url)
+    more = {"Database": {"URL": request.getfixturevalue("postgres").url}} if engine == "postgresql" else {}
+    one = daemon(merged(exporting(collector), model.configuration("openai"), more), servers={"counting": server.entry()})
+    one.has_loaded("counting")
+    model.script({"calls": [{"name": "counting__count", "arguments": {"key": "k"}}],
+                  "usage": {"input": 100, "output": 20, "cached": 50}}, {"text": ["Done."]})
+    answer = one.post("/api/v1/chat/ask", json={"message": "How many?"}, headers={"traceparent": PARENT})
+    assert answer.status_code == 200, answer.text
+    # The rows of flow and audit trail are written behind the request's back.
+    eventually(lambda: [span.name for span in spans_of(collector)].count("INSERT") == 2, 10, "the last span")
+    spans = spans_of(collector)
+    http, question = named(spans, "POST /api/v1/chat/ask"), named(spans, "invoke_agent omni2-native")
+    assert http.parent_span_id.hex() == "00f067aa0ba902b7" and question.parent_span_id == http.span_id
+    rounds = sorted((span for span in spans if span.name == "chat scripted-1"), key=lambda x: x.start_time_unix_nano)
+    call = named(spans, "tools/call counting__count")
+    for step in (*rounds, call):
+        assert step.parent_span_id == question.span_id
+    assert rounds[0].end_time_unix_nano <= call.start_time_unix_nano < call.end_time_unix_nano \
+        <= rounds[1].start_time_unix_nano
+    told = attributes_of(rounds[0])
+    assert (told["gen_ai.operation.name"], told["gen_ai.provider.name"], told["gen_ai.request.model"]) == (
+        "chat", "openai", "scripted-1")
+    assert (told["gen_ai.usage.input_tokens"], told["gen_ai.usage.cache_read.input_tokens"],
+            told["gen_ai.usage.output_tokens"]) == (150, 50, 20)
+    [upstream] = [span for span in spans if span.parent_span_id == call.span_id and span.kind == 3]
+    [theirs] = [span for span in spans if span.parent_span_id == upstream.span_id]
+    assert theirs.name == upstream.name == "tools/call count" and theirs.kind == 2
+    assert attributes_of(theirs)["fastmcp.server.name"] == "counting"
+    written = [span for span in spans if span.name == "INSERT"]
+    assert {span.parent_span_id for span in written} == {question.span_id}
+    assert {attributes_of(span)["db.system.name"] for span in written} == {engine}
+
+
+def test_a_model_that_fails_is_an_error_in_the_trace(daemon, collector, model):
+    one = daemon(merged(exporting(collector), model.configuration("anthropic")))
+    model.script({"status": 401})
+    one.post("/api/v1/chat/ask", json={"message": "?"}, headers={"traceparent": PARENT})
+    eventually(lambda: any(span.name == "POST /api/v1/chat/ask" for span in spans_of(collector)), 10, "spans")
+    for name in ("chat scripted-1", "invoke_agent omni2-native"):
+        failed = named(spans_of(collector), name)
+        assert failed.status.code == 2 and attributes_of(failed)["error.type"] == "401"
+        assert attributes_of(failed)["gen_ai.provider.name"] == "anthropic"
+
+
 async def test_statements_are_part_of_the_trace(daemon, counting, collector):
     one = daemon(exporting(collector))
     answer = one.post("/api/v1/mcp/servers", json={"name": "counting", "url": counting.url, "protocol": "http"},

@@ -16,6 +16,10 @@ from fastmcp import Context, FastMCP
 from fastmcp.exceptions import ToolError
 from fastmcp.tools import Tool
 from mcp_types import ImageContent, TextContent, ToolAnnotations
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
@@ -213,7 +217,12 @@ def main() -> None:
     parser.add_argument("--stateless", action="store_true")
     parser.add_argument("--demand", action="append", default=[], metavar="HEADER=VALUE",
                         help="answer 401 to requests without it")
+    parser.add_argument("--traces", metavar="URL", help="export what FastMCP traces to a collector")
     options = parser.parse_args()
+    if options.traces:
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(options.traces + "/v1/traces")))
+        trace.set_tracer_provider(provider)
     for demand in options.demand:
         name, _, value = demand.partition("=")
         Gate.demanded[name.lower()] = value

@@ -4,6 +4,7 @@ import OmniIO
 /// Anthropic's Messages API, streaming.
 final class AnthropicModel: LanguageModel {
     let name: String
+    let provider = "anthropic"
     private let connection: ModelConnection
     private let tokensMax: Int
     private static let version = "2023-06-01"

@@ -72,13 +72,18 @@ final class Chat {
     func begin(_ question: ChatQuestion, to sink: any ChatSink) -> ChatRun? {
         guard let model, runs.count < settings.runsMax else { return nil }
         statistics.asked += 1
-        let run = ChatRun(self, model, question, sink)
-        runs[ObjectIdentifier(run)] = run
-        io.spawn {
-            await run.live()
-            self.runs[ObjectIdentifier(run)] = nil
+        let span = gateway.telemetry.asked(question, of: model)
+        var context = question.context
+        context.trace = span?.context ?? context.trace
+        return RequestContext.$current.withValue(context) {
+            let run = ChatRun(self, model, question, sink)
+            runs[ObjectIdentifier(run)] = run
+            io.spawn {
+                await run.live(span)
+                self.runs[ObjectIdentifier(run)] = nil
+            }
+            return run
         }
-        return run
     }
 
     /// Takes back the questions of those for whom there is a message.
@@ -114,9 +119,12 @@ struct ChatQuestion {
     let text: String
     /// `audit_logs.source`: `sse_chat`, `ws_chat` or `api_chat`.
     let source: String
-    let requestID: String
+    /// The request it came with; over WebSocket each question is one.
+    let context: RequestContext
     var conversation: FlowID?
     let address: String?
+
+    var requestID: String { context.requestID }
 }
 
 /// Where an answer goes.

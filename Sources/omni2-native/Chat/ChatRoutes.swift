@@ -46,7 +46,9 @@ struct ChatRoutes {
         }
         return ChatQuestion(
             principal: call.principal, text: text, source: source,
-            requestID: call.exchange.requestID, address: call.exchange.peerAddress?.host)
+            context: RequestContext.current
+                ?? .init(requestID: call.exchange.requestID, trace: nil),
+            address: call.exchange.peerAddress?.host)
     }
 
     private func stream(_ call: Router.Call) {

@@ -53,8 +53,12 @@ final class ChatRun {
 
     // MARK: Life
 
-    func live() async {
-        defer { flow?.finish() }
+    /// `span` is that of the whole question.
+    func live(_ span: Span?) async {
+        defer {
+            flow?.finish()
+            span?.end(usage)
+        }
         guard passes() else { return }
         let tools = permittedTools()
         do throws(ModelError) {
@@ -69,6 +73,7 @@ final class ChatRun {
             chat.statistics.answered += 1
             sink.done(result)
         } catch {
+            span?.fail(error)
             let reason = cancelReason ?? error.description
             flow?.fail(reason)
             account(error: reason)
@@ -172,6 +177,7 @@ final class ChatRun {
     ) async throws(ModelError) -> ModelTurn {
         if cancelReason != nil { throw .cancelled }
         var said = ""
+        let span = chat.gateway.telemetry.round(of: model, in: RequestContext.current?.trace)
         do throws(ModelError) {
             let turn = try await model.answer(
                 request, until: deadline, cancellation: modelCancellation
@@ -182,11 +188,14 @@ final class ChatRun {
                 said += text
                 self.sink.token(text)
             }
+            span?.end(turn.usage)
             usage += turn.usage
             charge(turn.usage)
             if !turn.text.isEmpty { answer += (answer.isEmpty ? "" : "\n\n") + turn.text }
             return turn
         } catch {
+            span?.fail(error)
+            span?.end()
             answer += said
             throw error
         }
@@ -315,7 +324,8 @@ final class ChatRun {
                     SQLValue(usage.total), SQLValue(isBlocked), isBlocked ? SQLValue(error) : .null,
                     .real(cost), .text(session.text), .text(JSONValue(toolsUsed).text),
                     .text(JSONValue(serversUsed).text), .text(question.source),
-                ]))
+                    .text(question.requestID),
+                ], trace: RequestContext.current?.trace))
     }
 }
 

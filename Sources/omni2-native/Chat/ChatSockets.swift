@@ -125,7 +125,10 @@ final class ChatSockets: WebSocketApplication {
         }
         let question = ChatQuestion(
             principal: principal, text: text, source: "ws_chat",
-            requestID: "ws-\(talk.conversation.text)", conversation: talk.conversation,
+            context: RequestContext(
+                requestID: "ws-\(talk.conversation.text)",
+                trace: chat.gateway.telemetry.tracer.enter(nil)),
+            conversation: talk.conversation,
             address: talk.peer.membership.address)
         talk.run = chat.begin(question, to: talk)
         if talk.run == nil { talk.failed("As many questions as allowed are being answered.") }

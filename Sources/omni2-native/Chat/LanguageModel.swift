@@ -5,6 +5,8 @@ import OmniIO
 protocol LanguageModel: AnyObject {
     /// The model's name, for records and prices.
     var name: String { get }
+    /// Whose protocol it is, as `gen_ai.provider.name` has it.
+    var provider: String { get }
     /// Sends the conversation; text is handed out as it comes. Ends at `deadline` at the latest.
     func answer(
         _ request: ModelRequest, until deadline: MonotonicTime, cancellation: HTTPCancellation,

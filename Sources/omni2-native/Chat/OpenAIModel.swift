@@ -4,6 +4,7 @@ import OmniIO
 /// The chat completions that OpenAI defined and llama.cpp, Ollama, vLLM and others speak, streaming.
 final class OpenAIModel: LanguageModel {
     let name: String
+    let provider = "openai"
     private let connection: ModelConnection
     private let tokensMax: Int
 

@@ -444,6 +444,14 @@ enum EmbeddedMigrations {
                     AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON omni2.user_blocks
                     FOR EACH STATEMENT EXECUTE FUNCTION auth_service.notify_access();
                 """#),
+        SQLMigration(
+            version: 5, name: "request_identity",
+            text: #"""
+                -- Which request a question came with: the `X-Request-ID` that journal, flow and answer carry, too.
+
+                ALTER TABLE omni2.audit_logs
+                    ADD COLUMN IF NOT EXISTS request_id text;
+                """#),
     ]
 
     static let sqlite = [
@@ -763,6 +771,13 @@ enum EmbeddedMigrations {
                     repeated INTEGER DEFAULT 1
                 );
                 CREATE INDEX IF NOT EXISTS idx_auth_audit_timestamp ON auth_audit ("timestamp");
+                """#),
+        SQLMigration(
+            version: 5, name: "request_identity",
+            text: #"""
+                -- Which request a question came with: the `X-Request-ID` that journal, flow and answer carry, too.
+
+                ALTER TABLE audit_logs ADD COLUMN request_id TEXT;
                 """#),
     ]
 }

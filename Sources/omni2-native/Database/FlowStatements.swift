@@ -27,11 +27,11 @@ struct FlowStatements {
         saveAudit = """
             INSERT INTO \(audit) (user_id, "timestamp", question, success, duration_ms, \
             result_summary, error_message, llm_tokens_used, was_blocked, block_reason, cost_usd, \
-            session_id, tools_used, mcp_servers_used, source) \
+            session_id, tools_used, mcp_servers_used, source, request_id) \
             SELECT CAST($1 AS INTEGER), \(dialect.time(value: "$2")), $3, \
             \(dialect.flag(value: "$4")), CAST($5 AS INTEGER), $6, $7, CAST($8 AS INTEGER), \
             \(dialect.flag(value: "$9")), $10, CAST($11 AS NUMERIC), \(dialect.uuid(value: "$12")), \
-            \(dialect.json(value: "$13")), \(dialect.list(value: "$14")), $15 \
+            \(dialect.json(value: "$13")), \(dialect.list(value: "$14")), $15, $16 \
             WHERE NOT EXISTS (SELECT 1 FROM \(audit) WHERE session_id = \(dialect.uuid(value: "$12")))
             """
         let columns = """
@@ -108,7 +108,18 @@ extension SQLStore {
     /// All of them or none. May be repeated with the same rows.
     func write(_ rows: [HistoryRow]) async throws(StoreError) {
         if rows.isEmpty { return }
-        try await runAll(rows.map(flows.command))
+        let commands = rows.map(flows.command)
+        // The batch is nobody's; each row belongs to the request that it tells of.
+        let steps = zip(rows, commands).compactMap { row, command in
+            row.trace.flatMap { telemetry?.statementSpan(command.text, system: engine, in: $0) }
+        }
+        defer { for step in steps { step.end() } }
+        do throws(StoreError) {
+            try await runAll(commands)
+        } catch {
+            for step in steps { step.fail("database", "\(error)") }
+            throw error
+        }
     }
 
     /// Newest first.

@@ -26,6 +26,8 @@ final class Flow {
     let user: Int
     let conversation: FlowID?
     let requestID: String
+    /// Where its rows belong in the trace of the request.
+    let trace: TraceContext?
     /// Microseconds since 1970 UTC.
     let began: UInt64
     private(set) var ended: UInt64?
@@ -43,13 +45,14 @@ final class Flow {
 
     init(
         id: FlowID, source: Source, user: Int, conversation: FlowID?, requestID: String,
-        began: UInt64, isLive: Bool, tracker: FlowTracker
+        trace: TraceContext?, began: UInt64, isLive: Bool, tracker: FlowTracker
     ) {
         self.id = id
         self.source = source
         self.user = user
         self.conversation = conversation
         self.requestID = requestID
+        self.trace = trace
         self.began = began
         self.isLive = isLive
         self.tracker = tracker

@@ -98,7 +98,8 @@ final class FlowTracker {
         let user = principal.flowUser
         let flow = Flow(
             id: ids.next(), source: source, user: user, conversation: conversation,
-            requestID: requestID, began: io.wallMicroseconds,
+            requestID: requestID, trace: RequestContext.current?.trace,
+            began: io.wallMicroseconds,
             isLive: monitored.contains(user, at: io.wallMicroseconds), tracker: self)
         open.append(flow)
         openCount += 1

@@ -7,10 +7,13 @@ struct HistoryRow: Sendable, Equatable {
 
     let kind: Kind
     let values: [SQLValue]
+    /// The request it tells of; a row that was on disk has forgotten it.
+    let trace: TraceContext?
 
-    init(_ kind: Kind, _ values: [SQLValue]) {
+    init(_ kind: Kind, _ values: [SQLValue], trace: TraceContext? = nil) {
         self.kind = kind
         self.values = values
+        self.trace = trace
     }
 
     init(_ flow: Flow) {
@@ -21,7 +24,7 @@ struct HistoryRow: Sendable, Equatable {
                 .text(String(decoding: FlowText.document(flow), as: UTF8.self)),
                 .text(flow.source.rawValue), .integer(Int64(flow.began)),
                 SQLValue(flow.ended.map { Int64($0) }),
-            ])
+            ], trace: flow.trace)
     }
 
     // MARK: On disk

@@ -104,16 +104,21 @@ final class Telemetry {
     // MARK: Statements
 
     func statementBegins(_ text: String, system: String) -> Statement {
-        let operation = text.prefix { $0 != " " && $0 != "\n" }
-        let span = step(
-            String(operation), .client, in: RequestContext.current?.trace,
+        Statement(
+            span: statementSpan(text, system: system, in: RequestContext.current?.trace),
+            start: MonotonicTime.read())
+    }
+
+    func statementSpan(_ text: String, system: String, in parent: TraceContext?) -> Span? {
+        let operation = String(text.prefix { $0 != " " && $0 != "\n" })
+        return step(
+            operation, .client, in: parent,
             [
                 .init("db.system.name", .text(system)),
-                .init("db.operation.name", .text(String(operation))),
+                .init("db.operation.name", .text(operation)),
                 // With placeholders: values are not part of it.
                 .init("db.query.text", .text(text)),
             ])
-        return Statement(span: span, start: MonotonicTime.read())
     }
 
     func statementEnded(_ statement: Statement, error: String?) {
