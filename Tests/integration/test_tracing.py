@@ -5,6 +5,7 @@ import pytest
 
 from omni.collector import Collector, attributes_of
 from omni.daemon import IMPATIENT, merged
+from omni.processes import ROOT
 from omni.servers import stdio_entry
 from omni.waiting import eventually
 
@@ -17,6 +18,31 @@ UNSAMPLED = f"00-{TRACE}-00f067aa0ba902b7-00"
 def collector():
     with Collector().running() as one:
         yield one
+    for span in one.spans("omni2-native"):
+        assert_is_documented(span)
+
+
+def documented_spans() -> list[tuple[re.Pattern, str, set[str]]]:
+    """The table of docs/telemetry.md: name, kind and attributes; a word in capitals stands for any."""
+    found = []
+    table = (ROOT / "docs/telemetry.md").read_text().split("| Span | Kind |", 1)[1].split("\n\n", 1)[0]
+    for line in table.splitlines()[2:]:
+        names, kind, _, attributes = (cell.strip() for cell in line.strip("|").split("|"))
+        for name in re.findall(r"`([^`]+)`", names):
+            words = [".+" if word.isupper() and word != "INSERT" else re.escape(word) for word in name.split()]
+            found.append((re.compile(" ".join(words)), kind, set(re.findall(r"`([^`]+)`", attributes))))
+    return found
+
+
+def assert_is_documented(span) -> None:
+    kind = {1: "internal", 2: "server", 3: "client"}[span.kind]
+    name = re.sub(r"^(GET|POST|PUT|DELETE) .*", "POST /mcp", span.name) if kind == "server" else span.name
+    if kind == "client" and name.isupper():
+        name = "INSERT"
+    rows = [row for row in documented_spans() if row[1] == kind and row[0].fullmatch(name)]
+    assert rows, f"{kind} span {span.name} is not in docs/telemetry.md"
+    undescribed = set(attributes_of(span)) - set.union({"error.type"}, *(row[2] for row in rows))
+    assert not undescribed, f"{span.name}: {undescribed} are not in docs/telemetry.md"
 
 
 def exporting(collector, **more) -> dict:

@@ -37,8 +37,10 @@ class Collector:
     def received(self, path: str) -> list:
         return [message for at, _, message in list(self.requests) if at == path]
 
-    def spans(self) -> list:
+    def spans(self, service: str | None = None) -> list:
+        """All of them, or those that one service sent."""
         return [span for request in self.received("/v1/traces") for resource in request.resource_spans
+                if service in (None, attributes_of(resource.resource).get("service.name"))
                 for scope in resource.scope_spans for span in scope.spans]
 
     def logs(self) -> list:
