@@ -18,20 +18,17 @@ GROWTH_BYTES_MAX = 6 << 20
 
 
 def publish(house: House, rate: int, end: float, sent: list[int]) -> None:
-    """A steady flow: every twentieth of a second its share, over one connection for each ten seconds."""
-    began = time.monotonic()
-    while time.monotonic() < end:
-        with connect(f"ws://127.0.0.1:{house.daemon.port}/ws", additional_headers=house.daemon.headers, proxy=None) as socket:
-            until, answered, mine = min(end, time.monotonic() + 10), 0, 0
-            while time.monotonic() < until:
-                due = int((time.monotonic() - began) * rate)
-                while sent[0] < due:
-                    sent[0] += 1
-                    mine += 1
-                    socket.send(json.dumps({"action": "publish", "type": "soak", "data": {"n": sent[0], "mcp_name": "counting", "note": "x" * 80}}))
-                while answered < mine:
-                    answered += json.loads(socket.recv(timeout=20)).get("type") == "published"
-                time.sleep(0.05)
+    """A steady flow: every twentieth of a second its share."""
+    began, answered = time.monotonic(), 0
+    with connect(f"ws://127.0.0.1:{house.daemon.port}/ws", additional_headers=house.daemon.headers, proxy=None) as socket:
+        while time.monotonic() < end:
+            due = int((time.monotonic() - began) * rate)
+            while sent[0] < due:
+                sent[0] += 1
+                socket.send(json.dumps({"action": "publish", "type": "soak", "data": {"n": sent[0], "mcp_name": "counting", "note": "x" * 80}}))
+            while answered < sent[0]:
+                answered += json.loads(socket.recv(timeout=20)).get("type") == "published"
+            time.sleep(0.05)
 
 
 def main() -> int:

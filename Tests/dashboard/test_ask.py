@@ -1,41 +1,33 @@
 """Asking a model that uses tools: each call is shown with what it was asked, and where it came from."""
 import re
-import sys
 
-import httpx2
 import pytest
 from playwright.sync_api import expect
 
 from conftest import FIRST_LOOK, Dashboard
 from omni.daemon import Daemon
-from omni.processes import SERVERS, Child, free_port
+from omni.model import Model
 
 
 @pytest.fixture
 def asking(tmp_path, house):
     """A daemon whose model is scripted, before the server that the others use."""
-    port = free_port()
-    model = Child([sys.executable, SERVERS / "model_server.py", port], tmp_path / "model.log")
-    model.answers(port)
-    one = Daemon(tmp_path, {"Chat": {"Provider": "anthropic", "Model": "scripted-1", "URL": f"http://127.0.0.1:{port}"}},
+    model = Model(tmp_path)
+    one = Daemon(tmp_path, model.configuration("anthropic"),
                  {"counting": house.counting.entry(cache_policy="read_only", ttl=300)}).start()
     one.has_loaded("counting")
-
-    def script(*turns: dict) -> None:
-        httpx2.post(f"http://127.0.0.1:{port}/control/script", json=list(turns), timeout=10).raise_for_status()
-
-    yield one, script
+    yield one, model
     one.stop()
-    model.kill()
+    model.child.kill()
 
 
 def test_tool_calls_are_shown_as_they_happen(browser, asking):
-    daemon, script = asking
+    daemon, model = asking
     one = Dashboard(browser, daemon, viewport={"width": 1280, "height": 800})
     one.expected.append(FIRST_LOOK)
     page = one.log_in(place="#/ask")
     for turn, where in ((1, ""), (2, "from the cache")):
-        script({"calls": [{"name": "counting__count", "arguments": {"key": "invoices"}}]}, {"text": "There are three invoices."})
+        model.script({"calls": [{"name": "counting__count", "arguments": {"key": "invoices"}}]}, {"text": "There are three invoices."})
         page.get_by_label("Your question").fill("How many invoices are there?")
         page.get_by_role("button", name="Ask", exact=True).click()
         expect(page.get_by_text("There are three invoices.")).to_have_count(turn)
