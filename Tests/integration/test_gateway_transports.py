@@ -52,8 +52,9 @@ def certificates(tmp_path_factory):
 
 
 def test_tls_with_our_authority_and_a_client_certificate(daemon, puppets, certificates):
-    puppet = puppets("both", "--tls", certificates / "server.pem", certificates / "server.key", certificates / "ca.pem")
-    url = f"https://127.0.0.1:{puppet.port + 1}/mcp"
+    port = free_port()
+    puppets("both", "--tls", port, *(certificates / name for name in ("server.pem", "server.key", "ca.pem")))
+    url = f"https://127.0.0.1:{port}/mcp"
     tls = {"ca": str(certificates / "ca.pem"), "cert": str(certificates / "client.pem"),
            "key": str(certificates / "client.key")}
     one = daemon(servers={"good": {"url": url, "omni2": {"tls": tls}},

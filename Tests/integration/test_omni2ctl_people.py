@@ -82,7 +82,7 @@ class TestPeople:
         (["role", "set", "nobody", "--rate-limit", "1"], "there are super_admin", 1),
         (["role", "add", "x", "--tools", "{"], "not JSON", 64),
         (["role", "add", "x", "--rate-limit", "many"], "whole number", 64),
-        (["role", "add", "x", "--dashboard", "root"], "one of admin, view, none", 64),
+        (["role", "add", "x", "--dashboard", "root"], "one of admin, operate, view, none", 64),
         (["token", "revoke", "x"], "is the number", 64),
         (["token", "revoke", "999"], "no token with this id", 1),
         (["block", "nobody"], "no user named nobody", 1),

@@ -1,6 +1,6 @@
 """An MCP server over HTTP without any SDK, for what no well-behaved server can be made to do.
 
-    puppet.py PORT handshake|modern|both [--json] [--oauth] [--tls CERT KEY CA] [--unix PATH] [--grown]
+    puppet.py PORT handshake|modern|both [--json] [--oauth] [--tls PORT CERT KEY CA] [--unix PATH] [--grown]
 
 Its tools misbehave on request; everything that comes in is recorded. The control side:
 
@@ -350,7 +350,7 @@ async def serve(reader, writer):
 async def main():
     options = {}
     if "--tls" in sys.argv:
-        certificate, key, authority = sys.argv[sys.argv.index("--tls") + 1:][:3]
+        tls_port, certificate, key, authority = sys.argv[sys.argv.index("--tls") + 1:][:4]
         options["ssl"] = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority)
         options["ssl"].load_cert_chain(certificate, key)
         options["ssl"].verify_mode = ssl.CERT_REQUIRED
@@ -359,7 +359,7 @@ async def main():
     # Beside TLS the control side stays reachable in the open, on the next port.
     await asyncio.start_server(serve, "127.0.0.1", port, limit=1 << 24)
     if options:
-        await asyncio.start_server(serve, "127.0.0.1", port + 1, limit=1 << 24, **options)
+        await asyncio.start_server(serve, "127.0.0.1", int(tls_port), limit=1 << 24, **options)
     await asyncio.Event().wait()
 
 

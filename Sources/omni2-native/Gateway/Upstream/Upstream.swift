@@ -45,11 +45,11 @@ final class Upstream {
     /// The id of the subscription that listens now.
     private(set) var listenID: Int64?
     /// Rises with every handshake: who finds it changed need not renew the session again.
-    private var sessionNumber: UInt64 = 0
+    private(set) var sessionNumber: UInt64 = 0
     /// Rises with every `connect` and `close`: who finds it changed has been overtaken.
     private var connection: UInt64 = 0
     private var connecting: Promise<Result<Void, UpstreamError>>?
-    private var renewing: Promise<Result<Void, UpstreamError>>?
+    private(set) var renewing: Promise<Result<Void, UpstreamError>>?
     var epoch: UInt64 = 0
     var statistics = UpstreamStatistics()
     /// Lists are being read because the server said that they changed; and whether it said so again.

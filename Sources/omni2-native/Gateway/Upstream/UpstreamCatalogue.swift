@@ -10,6 +10,17 @@ struct UpstreamCatalogue: Sendable, Equatable {
         var json: [UInt8]
         /// Hints of a tool; nothing said for other items.
         var annotations = ToolAnnotations()
+
+        /// The same object, however it is spelled: there are servers that write their members in
+        /// another order in each era.
+        static func == (left: Self, right: Self) -> Bool {
+            guard left.name == right.name else { return false }
+            if left.json == right.json { return true }
+            guard let one = try? JSONValue(parsing: left.json),
+                let other = try? JSONValue(parsing: right.json)
+            else { return false }
+            return one == other
+        }
     }
 
     var tools: [Item] = []
@@ -25,11 +36,10 @@ struct UpstreamCatalogue: Sendable, Equatable {
     /// Rises with every connection and every change of a list; never repeats in one process.
     var epoch: UInt64 = 0
 
-    /// Whether the lists are the same, whatever the epoch.
+    /// Whether the lists are the same, whatever the server says of itself.
     func offersSame(as other: Self) -> Bool {
-        var other = other
-        other.epoch = epoch
-        return self == other
+        tools == other.tools && prompts == other.prompts && resources == other.resources
+            && resourceTemplates == other.resourceTemplates
     }
 }
 

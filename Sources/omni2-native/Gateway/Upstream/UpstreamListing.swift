@@ -134,8 +134,14 @@ extension Upstream {
             }
             mustRefreshAgain = false
             do throws(UpstreamError) {
+                let session = sessionNumber
                 let found = try await listAll(until: io.now + deadlines.list * 4)
                 guard isConnected else { return }
+                // A handshake came between: what is offered was asked of neither session as a whole.
+                guard session == sessionNumber, renewing == nil else {
+                    mustRefreshAgain = true
+                    continue
+                }
                 if !found.offersSame(as: catalogue) {
                     takeOver { catalogue in
                         catalogue.tools = found.tools
