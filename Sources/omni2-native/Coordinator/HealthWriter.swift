@@ -217,7 +217,8 @@ final class HealthWriter {
         switch error {
         case .unavailable: return true
         case .notFound:
-            log.debug("server deleted meanwhile, \(what) not written", fields: ["server_id": server])
+            log.debug(
+                "server deleted meanwhile, \(what) not written", fields: ["server_id": server])
         case .conflict(let text), .failed(let text):
             log.error("\(what) not written", fields: ["server_id": server, "error": text])
         }
