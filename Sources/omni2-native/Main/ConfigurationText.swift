@@ -91,9 +91,9 @@ enum ConfigurationText {
 
     static func text(size: Int) -> String {
         if size == 0 { return "0" }
-        for (shift, unit) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")]
-        where size & ((1 << shift) - 1) == 0 { return "\(size >> shift)\(unit)" }
-        return "\(size)"
+        let units = ["", "K", "M", "G", "T"]
+        let step = min(size.trailingZeroBitCount / 10, units.count - 1)
+        return "\(size >> (step * 10))\(units[step])"
     }
 
     private static let writtenUnits: [(Int64, String)] = [
