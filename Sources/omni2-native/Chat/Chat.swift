@@ -23,6 +23,8 @@ final class Chat {
         var failed: UInt64 = 0
         var refused: UInt64 = 0
         var cancelled: UInt64 = 0
+        var usage = ModelUsage()
+        var dollars = 0.0
     }
 
     let io: any IO

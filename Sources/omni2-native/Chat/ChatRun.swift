@@ -293,8 +293,10 @@ final class ChatRun {
 
     /// At once, so that the next question knows of it.
     private func charge(_ usage: ModelUsage) {
-        guard let user = question.principal.userID else { return }
-        chat.access.charge(chat.settings.prices.dollars(usage, of: model.name), to: user)
+        let dollars = chat.settings.prices.dollars(usage, of: model.name)
+        chat.statistics.usage += usage
+        chat.statistics.dollars += dollars
+        if let user = question.principal.userID { chat.access.charge(dollars, to: user) }
     }
 
     private var result: JSONValue {

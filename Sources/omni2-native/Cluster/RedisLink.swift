@@ -26,6 +26,8 @@ final class RedisLink {
     private let alarm: Alarm
     /// It answered last time. One that is slow is not asked again before it shows life.
     private var answers = false
+    private(set) var connects: UInt64 = 0
+    private(set) var sent: UInt64 = 0
     private(set) var dropped: UInt64 = 0
     private var handlers: [String: ([UInt8]) -> Void] = [:]
     private var patternHandlers: [(prefix: String, handle: (String, [UInt8]) -> Void)] = []
@@ -64,29 +66,28 @@ final class RedisLink {
     /// Leaves with whatever else is said in this turn; false when there is no connection.
     @discardableResult
     func send(_ words: [String]) -> Bool {
-        if let talking, talking.send(words) { return true }
-        dropped += 1
-        return false
+        count(talking?.send(words) ?? false)
     }
 
     @discardableResult
     func publish(_ channel: String, _ payload: [UInt8]) -> Bool {
-        let words = [Array("PUBLISH".utf8), Array(channel.utf8), payload]
-        if let talking, talking.send(bytes: words) { return true }
-        dropped += 1
-        return false
+        send(bytes: [Array("PUBLISH".utf8), Array(channel.utf8), payload])
     }
 
     @discardableResult
     func send(bytes words: [[UInt8]]) -> Bool {
-        if let talking, talking.send(bytes: words) { return true }
-        dropped += 1
-        return false
+        count(talking?.send(bytes: words) ?? false)
+    }
+
+    private func count(_ isSent: Bool) -> Bool {
+        if isSent { sent += 1 } else { dropped += 1 }
+        return isSent
     }
 
     /// Asks all at once; nil when not all answers came within a moment.
     func ask(_ commands: [[String]]) async -> [RedisValue]? {
         guard let talking, answers else { return nil }
+        sent += UInt64(commands.count)
         do throws(RedisError) {
             return try await talking.ask(commands, until: io.now + settings.answerTimeout)
         } catch {
@@ -164,6 +165,7 @@ final class RedisLink {
         talking = talker
         listening = listener
         wasConnected = true
+        connects += 1
         answers = true
         delay.reset()
         log.info(

@@ -55,6 +55,8 @@ final class FlowHistory {
         alarm.ring()
     }
 
+    var spoolBytes: Int { spool.bytes }
+
     var hasPending: Bool { !flows.isEmpty || !rows.isEmpty || !spool.isEmpty }
 
     func start() { io.spawn { await self.run() } }

@@ -97,7 +97,8 @@ final class House {
         webSockets = build.webSockets
         door = build.door(api, hub, shards, journal)
         collector = build.collector(
-            door, gateway, coordinator, cache, hub, readiness, loop: loop)
+            door, gateway, coordinator, cache, hub, readiness,
+            WorkMetrics(cluster: cluster, tracker: flows, chat: chat), loop: loop)
         exporter = try build.exporter()
         metrics = MetricsRoutes(collector)
         for listener in listeners { door.listen(listener) }

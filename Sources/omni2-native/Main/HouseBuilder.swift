@@ -299,12 +299,13 @@ struct HouseBuilder {
 
     func collector(
         _ door: Door, _ gateway: Gateway, _ coordinator: Coordinator, _ cache: Cache,
-        _ hub: WebSocketHub, _ readiness: Readiness, loop: @escaping () -> RingIO.Statistics
+        _ hub: WebSocketHub, _ readiness: Readiness, _ work: WorkMetrics,
+        loop: @escaping () -> RingIO.Statistics
     ) -> MetricsCollector {
         MetricsCollector(
             requests: telemetry.requests, door: door, gateway: gateway, coordinator: coordinator,
             cache: cache, hub: hub, journal: journal, tracer: telemetry.tracer,
-            readiness: readiness, startedAt: clock.now, loop: loop)
+            readiness: readiness, work: work, startedAt: clock.now, loop: loop)
     }
 
     func chat(

@@ -120,6 +120,37 @@ enum MetricFamilies {
     static let databaseStatements = MetricFamily(
         "omni2_database_statement_seconds", .histogram, "Statements of the store, by outcome.",
         labels: ["outcome"])
+
+    // MARK: Redis, flows, questions
+
+    static let redisUp = MetricFamily(
+        "omni2_redis_up", .gauge, "1 while connected; nothing where no Redis is configured.")
+    static let redisConnects = MetricFamily(
+        "omni2_redis_connects", .counter, "Connections to Redis that were made.")
+    static let redisCommands = MetricFamily(
+        "omni2_redis_commands", .counter, "Commands sent, and those nobody was there for.",
+        labels: ["outcome"])
+    static let clusterEvents = MetricFamily(
+        "omni2_cluster_events", .counter, "Events that went to other hosts, or came from them.",
+        labels: ["direction"])
+    static let flows = MetricFamily("omni2_flows", .counter, "Flows begun.")
+    static let flowsOpen = MetricFamily("omni2_flows_open", .gauge, "Flows under way.")
+    static let checkpoints = MetricFamily(
+        "omni2_flow_checkpoints", .counter, "Checkpoints noted.")
+    static let historyRows = MetricFamily(
+        "omni2_history_rows", .counter, "Rows of flows and audit trail, by where they went.",
+        labels: ["outcome"])
+    static let spoolBytes = MetricFamily(
+        "omni2_history_spool_bytes", .gauge, "What waits on disk for the database.")
+    static let questions = MetricFamily(
+        "omni2_chat_questions", .counter, "Questions to the language model.", labels: ["outcome"])
+    static let questionTokens = MetricFamily(
+        "omni2_chat_tokens", .counter, "Tokens of the language model.", labels: ["type"])
+    static let questionCost = MetricFamily(
+        "omni2_chat_cost_dollars", .counter, "What the language model cost.")
+
+    // MARK: Export, the process
+
     static let spansExported = MetricFamily(
         "omni2_telemetry_exported", .counter, "Items a collector accepted.", labels: ["signal"])
     static let spansDropped = MetricFamily(
@@ -155,7 +186,10 @@ enum MetricFamilies {
         webSocketConnections, webSocketPublished, webSocketFrames, webSocketSends,
         webSocketDropped, webSocketResyncs, webSocketResumed, webSocketLag, fanoutDuration,
         turnDuration, reactorLag, completions, submissions, enters, inFlight, journalDropped,
-        databaseUp, databaseStatements, spansExported, spansDropped, build,
+        databaseUp, databaseStatements,
+        redisUp, redisConnects, redisCommands, clusterEvents, flows, flowsOpen, checkpoints,
+        historyRows, spoolBytes, questions, questionTokens, questionCost,
+        spansExported, spansDropped, build,
         processCPU, processResident, processVirtual, processShared, processDescriptors,
         processDescriptorsMax, processStart, processThreads,
     ]

@@ -13,6 +13,7 @@ final class MetricsCollector {
     private let tracer: Tracer
     private let loop: () -> RingIO.Statistics
     private let readiness: Readiness
+    private let work: WorkMetrics
     private let startedAt: Double
     var exporter: OTLPExporter?
     /// Labels made once per server.
@@ -31,7 +32,7 @@ final class MetricsCollector {
     init(
         requests: RequestMetrics, door: Door, gateway: Gateway, coordinator: Coordinator,
         cache: Cache, hub: WebSocketHub, journal: Journal, tracer: Tracer, readiness: Readiness,
-        startedAt: WallTime, loop: @escaping () -> RingIO.Statistics
+        work: WorkMetrics, startedAt: WallTime, loop: @escaping () -> RingIO.Statistics
     ) {
         self.requests = requests
         self.door = door
@@ -42,6 +43,7 @@ final class MetricsCollector {
         self.journal = journal
         self.tracer = tracer
         self.readiness = readiness
+        self.work = work
         self.loop = loop
         self.startedAt = Double(startedAt.nanosecondsSince1970) * 1e-9
         statusLabels = Dictionary(
@@ -62,7 +64,9 @@ final class MetricsCollector {
         collectCache(into: &sink)
         collectHub(into: &sink)
         collectLoop(into: &sink)
-        collectStores(into: &sink)
+        collectDatabase(into: &sink)
+        work.collect(into: &sink)
+        collectExport(into: &sink)
         collectProcess(into: &sink)
     }
 
@@ -186,7 +190,7 @@ final class MetricsCollector {
         sink.histogram(fanout.drainTime, nil)
     }
 
-    // MARK: The loop, stores, the process
+    // MARK: The loop, the database, export, the process
 
     private func collectLoop(into sink: inout any MetricSink) {
         let loop = loop()
@@ -201,13 +205,16 @@ final class MetricsCollector {
         sink.only(MetricFamilies.journalDropped, journal.droppedCount)
     }
 
-    private func collectStores(into sink: inout any MetricSink) {
+    private func collectDatabase(into sink: inout any MetricSink) {
         var isUp = false
         if case .ready = readiness.database { isUp = true }
         sink.only(MetricFamilies.databaseUp, isUp ? 1 : 0)
         sink.begin(MetricFamilies.databaseStatements)
         sink.histogram(requests.statementsSucceeded, succeededLabels)
         sink.histogram(requests.statementsFailed, failedLabels)
+    }
+
+    private func collectExport(into sink: inout any MetricSink) {
         sink.begin(MetricFamilies.spansExported)
         for (signal, labels) in signalLabels {
             sink.value(Double(exporter?.exported[signal] ?? 0), labels)
