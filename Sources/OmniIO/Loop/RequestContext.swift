@@ -15,5 +15,13 @@ public struct RequestContext: Sendable {
         self.baggage = baggage
     }
 
-    @TaskLocal public static var current: RequestContext?
+    /// Written out: what the macro generates is named in the debug information by where it was built.
+    private static let taskLocal = TaskLocal<RequestContext?>(wrappedValue: nil)
+
+    public static var current: RequestContext? { taskLocal.get() }
+
+    /// Runs `body`, and every task born in it, as part of this request.
+    public func run<Result>(_ body: () -> Result) -> Result {
+        Self.taskLocal.withValue(self, operation: body)
+    }
 }

@@ -35,7 +35,7 @@ final class API {
     var routes: [Router.Route] { router.all }
 
     func handle(_ exchange: HTTPExchange) {
-        RequestContext.$current.withValue(telemetry.received(exchange)) { route(exchange) }
+        telemetry.received(exchange).run { route(exchange) }
     }
 
     private func route(_ exchange: HTTPExchange) {

@@ -77,7 +77,7 @@ final class Chat {
         let span = gateway.telemetry.asked(question, of: model)
         var context = question.context
         context.trace = span?.context ?? context.trace
-        return RequestContext.$current.withValue(context) {
+        return context.run {
             let run = ChatRun(self, model, question, sink)
             runs[ObjectIdentifier(run)] = run
             io.spawn {
