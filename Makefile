@@ -13,13 +13,14 @@ SWIFT ?= swift
 PREFIX ?= /usr
 DESTDIR ?=
 
-# The Swift runtime inside the binary, relocations read-only, no rpath, no path of the build (nor a name
-# made from it, as the cached Clang modules have one): nothing of the build machine is needed or named on
-# the host, and two builds of one tree are the same bytes.
+# The Swift runtime inside the binary, relocations read-only, no rpath, no path of the build, nor a hash
+# of it, as the names of cached Clang modules and the marks for incremental code generation are: nothing
+# of the build machine is needed or named on the host, and two builds of one tree are the same bytes.
 RELEASE = -c release --static-swift-stdlib --disable-local-rpath \
 	-Xlinker -z -Xlinker relro -Xlinker -z -Xlinker now -Xlinker --as-needed \
 	-Xswiftc -file-prefix-map -Xswiftc $(CURDIR)=. -Xcc -ffile-prefix-map=$(CURDIR)=. \
-	-Xswiftc -Xfrontend -Xswiftc -no-clang-module-breadcrumbs
+	-Xswiftc -Xfrontend -Xswiftc -no-clang-module-breadcrumbs \
+	-Xswiftc -Xfrontend -Xswiftc -disable-incremental-llvm-codegen
 
 export SWIFT
 
