@@ -162,7 +162,11 @@ def test_people_are_added_limited_blocked_and_deleted(dashboard, house):
 def test_system_tells_of_health_hub_and_host(dashboard, house):
     one = dashboard()
     page = one.log_in(place="#/system")
-    expect(page.get_by_role("region", name="Health")).to_contain_text("sqlite")
+    checks = page.get_by_role("region", name="Health").get_by_role("row")
+    expect(checks.filter(has_text="database")).to_contain_text(re.compile("pass.*sqlite"))
+    expect(checks.filter(has_text="servers")).to_contain_text(re.compile("pass.*2 healthy of 2"))
+    expect(page.get_by_role("region", name="Daemon")).to_contain_text("0.1.0")
+    expect(page.get_by_role("region", name="Metrics")).to_contain_text("omni2_http_requests_total")
     expect(page.get_by_role("region", name="Event hub")).to_contain_text("published")
     expect(page.get_by_role("region", name="This page")).to_contain_text("live")
     expect(page.get_by_role("region", name="Host, last samples")).to_be_visible(timeout=15_000)

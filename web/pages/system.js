@@ -4,7 +4,7 @@ import { h } from "../parts/dom.js";
 import { get, text } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import { mayAdminister, maySee } from "../parts/session.js";
-import { bytes, clock, count, dollars, percent, span, words } from "../parts/format.js";
+import { bytes, clock, count, date, dollars, percent, span, words } from "../parts/format.js";
 import { badge } from "../parts/badges.js";
 import { tile } from "../parts/tiles.js";
 import { sparkline } from "../parts/chart.js";
@@ -25,15 +25,16 @@ export function start(main) {
   const quietly = async run => { try { return await run; } catch { return null; } };
 
   async function read() {
-    const [health, stats, cluster, hub, cache, metrics] = await Promise.all([
+    const [health, info, stats, cluster, hub, cache, metrics] = await Promise.all([
       // A daemon that is degraded says so with 503 and the same body.
       get("health").catch(failure => failure.body?.status ? failure.body : null),
+      maySee() ? quietly(get("health/info")) : null,
       maySee() ? quietly(get("api/v1/stats")) : null, maySee() ? quietly(get("api/v1/cluster")) : null,
       mayAdminister() ? quietly(get("api/v1/events/websocket/debug")) : null,
       maySee() ? quietly(get("api/v1/cache/stats")) : null, readMetrics(),
     ]);
     if (isStopped) return;
-    draw(health, stats, cluster, hub, cache?.data);
+    draw(health, info, stats, cluster, hub, cache?.data);
     drawMetrics(metrics);
     read_at.textContent = `as of ${clock(new Date())}`;
   }
@@ -45,7 +46,7 @@ export function start(main) {
     return paths["/metrics"] ? quietly(text("metrics")) : null;
   }
 
-  function draw(health, stats, cluster, hub, cache) {
+  function draw(health, info, stats, cluster, hub, cache) {
     if (!health) {
       state.replaceChildren(badge("unavailable"));
       return;
@@ -54,7 +55,7 @@ export function start(main) {
     const host = kept.metrics;
     tiles.replaceChildren(...[
       tile("Up for", span(health.uptime), `version ${health.version}`),
-      health.mcps && tile("Servers", `${count(health.mcps.healthy)} / ${count(health.mcps.configured)}`, "healthy", health.mcps.configured ? undefined : undefined),
+      health.mcps && tile("Servers", `${count(health.mcps.healthy)} / ${count(health.mcps.configured)}`, "healthy"),
       stats && tile("Tools offered", count(stats.tools), `${count(stats.mcp_sessions)} MCP sessions`),
       stats && tile("Questions today", count(stats.queries_today), `${dollars(stats.cost_today)} spent`),
       stats && tile("People", count(stats.active_users), `of ${count(stats.total_users)} active`),
@@ -63,7 +64,8 @@ export function start(main) {
       host && tile("Host memory", percent(host.memory_percent), `${bytes(host.memory_used_mb * 1048576)} of ${bytes(host.memory_total_mb * 1048576)}`, host.memory_percent / 100),
     ].filter(Boolean));
     cards.replaceChildren(...[
-      card("Health", facts(flat({ status: health.status, database: health.database, servers: health.mcps, ...rest(health, ["status", "database", "mcps", "version", "uptime", "timestamp", "environment"]) }))),
+      card("Health", table(["Check", "State", "Seen"], Object.entries(health.checks ?? {}).map(([name, check]) => [words(name), badge(check.status), seen(check)]))),
+      info && card("Daemon", facts(daemon(info))),
       hub && card("Event hub", facts(flat({ published: hub.published, deliveries: hub.deliveries, sends: hub.sends, "events per send": hub.sends ? (hub.deliveries / hub.sends).toFixed(2) : "–", "cut sends": hub.cut_sends, resyncs: hub.resyncs, resumed: hub.resumed, stalled: hub.stalled, refused: hub.refused, subscriptions: hub.subscription_stats?.total_subscriptions }))),
       cluster && card("Cluster", facts(flat(cluster))),
       cache && card("Cache memory", facts(flat({ entries: cache.size, "at most": cache.max_size, bytes: bytes(cache.bytes), "hit rate": percent(cache.hit_rate_percent) }))),
@@ -75,7 +77,16 @@ export function start(main) {
     ].filter(Boolean));
   }
 
-  const rest = (object, names) => Object.fromEntries(Object.entries(object).filter(([name]) => !names.includes(name)));
+  /** What a check observed, and what is wrong with it. */
+  const seen = ({ observedValue, observedUnit, output }) => [
+    observedUnit === "bytes" ? bytes(observedValue) : `${typeof observedValue === "number" ? count(observedValue) : observedValue} ${observedUnit ?? ""}`.trim(),
+    output ? h("div", { class: "muted" }, output) : "",
+  ];
+  const daemon = ({ host, version, started_at, database, process }) => [
+    ["host", host], ["version", version], ["started", date(started_at)], ["database", database ?? "away"],
+    ["CPU time", span(process.cpu_seconds)], ["memory", bytes(process.resident_bytes)], ["threads", count(process.threads)],
+    ["descriptors", `${count(process.descriptors)} of ${count(process.descriptors_max)}`],
+  ];
 
   /** Nested objects as rows with dotted names; long lists as their length. */
   function flat(object, prefix = "") {

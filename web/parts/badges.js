@@ -4,9 +4,9 @@ import { h } from "./dom.js";
 import { words } from "./format.js";
 
 const kinds = {
-  healthy: "good", closed: "good", success: "good", passed: "good", connected: "good", hit: "good", running: "info", active: "good",
-  loading: "info", half_open: "warn", unknown: "", degraded: "warn", disconnected: "bad", unhealthy: "bad", circuit_open: "bad",
-  open: "bad", disabled: "", inactive: "", failed: "bad", error: "bad", blocked: "bad", denied: "bad", unavailable: "bad", starting: "info",
+  healthy: "good", closed: "good", success: "good", passed: "good", pass: "good", connected: "good", hit: "good", running: "info", active: "good",
+  loading: "info", half_open: "warn", warn: "warn", unknown: "", degraded: "warn", disconnected: "bad", unhealthy: "bad", circuit_open: "bad",
+  open: "bad", disabled: "", inactive: "", failed: "bad", fail: "bad", error: "bad", blocked: "bad", denied: "bad", unavailable: "bad", starting: "info",
 };
 
 export const kindOf = word => kinds[word] ?? "";

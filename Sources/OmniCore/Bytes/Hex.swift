@@ -24,7 +24,7 @@ public enum Hex {
         return true
     }
 
-    private static func digit(_ value: UInt8) -> UInt8 {
+    fileprivate static func digit(_ value: UInt8) -> UInt8 {
         value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }
 }
@@ -36,7 +36,14 @@ extension ByteWriter {
         let digitCount = max(1, (UInt.bitWidth - value.leadingZeroBitCount + 3) / 4)
         for place in stride(from: (digitCount - 1) * 4, through: 0, by: -4) {
             let digit = UInt8(truncatingIfNeeded: value >> UInt(place)) & 15
-            append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+            append(Hex.digit(digit))
+        }
+    }
+
+    /// The number in hexadecimal digits, leading zeros included.
+    public mutating func append(sixteenDigits value: UInt64) {
+        for place in stride(from: 60, through: 0, by: -4) {
+            append(Hex.digit(UInt8(truncatingIfNeeded: value >> UInt64(place)) & 15))
         }
     }
 }

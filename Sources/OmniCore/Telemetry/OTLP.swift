@@ -50,10 +50,10 @@ public enum OTLP {
     }
 
     private static func write(_ span: SpanRecord, into writer: inout ProtobufWriter) {
-        writer.data(1, span.context.traceID.bytes)
-        writer.data(2, bytes(span.context.spanID))
+        writer.identifier(1, span.context.traceID.high, span.context.traceID.low)
+        writer.identifier(2, span.context.spanID)
         writer.text(3, span.context.state)
-        if span.parentID != 0 { writer.data(4, bytes(span.parentID)) }
+        if span.parentID != 0 { writer.identifier(4, span.parentID) }
         writer.text(5, span.name)
         writer.number(6, span.kind.rawValue)
         writer.fixed64(7, span.start)
@@ -61,8 +61,8 @@ public enum OTLP {
         write(span.attributes, field: 9, into: &writer)
         for link in span.links {
             writer.message(13) { writer in
-                writer.data(1, link.traceID.bytes)
-                writer.data(2, bytes(link.spanID))
+                writer.identifier(1, link.traceID.high, link.traceID.low)
+                writer.identifier(2, link.spanID)
             }
         }
         if case .failed(let message) = span.status {
@@ -82,8 +82,8 @@ public enum OTLP {
         write(record.attributes, field: 6, into: &writer)
         if let trace = record.trace {
             writer.fixed32(8, UInt32(trace.flags))
-            writer.data(9, trace.traceID.bytes)
-            writer.data(10, bytes(trace.spanID))
+            writer.identifier(9, trace.traceID.high, trace.traceID.low)
+            writer.identifier(10, trace.spanID)
         }
         writer.fixed64(11, record.nanosecondsSince1970)
     }
@@ -97,7 +97,7 @@ public enum OTLP {
                 writer.text(1, attribute.name)
                 writer.message(2) { value in
                     switch attribute.value {
-                    case .text(let text): value.data(1, Array(text.utf8))
+                    case .text(let text): value.present(1, text)
                     case .truth(let truth): value.truth(2, truth)
                     case .number(let number): value.number(3, number)
                     case .double(let number): value.double(4, number)
@@ -106,13 +106,4 @@ public enum OTLP {
             }
         }
     }
-
-    /// Identifiers travel as big-endian bytes.
-    static func bytes(_ number: UInt64) -> [UInt8] {
-        stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: number >> UInt64($0)) }
-    }
-}
-
-extension TraceContext.TraceID {
-    var bytes: [UInt8] { OTLP.bytes(high) + OTLP.bytes(low) }
 }

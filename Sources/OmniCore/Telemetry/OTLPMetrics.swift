@@ -78,8 +78,8 @@ public struct OTLPMetrics: MetricSink {
                 point.message(8) { writer in
                     writer.fixed64(2, UInt64(exemplar.secondsSince1970 * 1e9))
                     writer.double(3, exemplar.value)
-                    writer.data(4, OTLP.bytes(exemplar.spanID))
-                    writer.data(5, exemplar.traceID.bytes)
+                    writer.identifier(4, exemplar.spanID)
+                    writer.identifier(5, exemplar.traceID.high, exemplar.traceID.low)
                 }
             }
             Self.write(labels, field: 9, into: &point)

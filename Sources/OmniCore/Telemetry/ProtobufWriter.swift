@@ -10,15 +10,25 @@ public struct ProtobufWriter: Sendable {
     public mutating func message(_ field: Int, _ body: (inout ProtobufWriter) -> Void) {
         tag(field, 2)
         let start = bytes.count
+        bytes.append(0)
         body(&self)
-        let length = UInt64(bytes.count - start)
+        let length = bytes.count - start - 1
+        // Most are short: their length fits into the byte that was left for it.
+        if length < 0x80 {
+            bytes[start] = UInt8(length)
+            return
+        }
         var prefix: [UInt8] = []
-        Self.varint(length, to: &prefix)
-        bytes.insert(contentsOf: prefix, at: start)
+        Self.varint(UInt64(length), to: &prefix)
+        bytes.replaceSubrange(start...start, with: prefix)
     }
 
     public mutating func text(_ field: Int, _ value: String) {
-        if value.isEmpty { return }
+        if !value.isEmpty { present(field, value) }
+    }
+
+    /// Also an empty one: inside a `oneof` it says which member is set.
+    public mutating func present(_ field: Int, _ value: String) {
         tag(field, 2)
         Self.varint(UInt64(value.utf8.count), to: &bytes)
         bytes.append(contentsOf: value.utf8)
@@ -28,6 +38,17 @@ public struct ProtobufWriter: Sendable {
         tag(field, 2)
         Self.varint(UInt64(value.count), to: &bytes)
         bytes += value
+    }
+
+    /// Numbers as one run of big-endian bytes, as identifiers travel.
+    public mutating func identifier(_ field: Int, _ parts: UInt64...) {
+        tag(field, 2)
+        Self.varint(UInt64(parts.count * 8), to: &bytes)
+        for part in parts {
+            for shift in stride(from: 56, through: 0, by: -8) {
+                bytes.append(UInt8(truncatingIfNeeded: part >> UInt64(shift)))
+            }
+        }
     }
 
     /// 0 is written too: inside a `oneof` it says which member is set.

@@ -51,7 +51,16 @@ public struct TraceContext: Hashable, Sendable {
             state: state.flatMap(Self.accepted) ?? "")
     }
 
-    public var parent: String { "00-\(traceID.text)-\(spanText)-0\(flags & 1)" }
+    public var parent: String {
+        var text = ByteWriter(capacity: 55)
+        text.append("00-")
+        text.append(sixteenDigits: traceID.high)
+        text.append(sixteenDigits: traceID.low)
+        text.append("-")
+        text.append(sixteenDigits: spanID)
+        text.append(isSampled ? "-01" : "-00")
+        return text.string()
+    }
     public var spanText: String { Self.text(spanID) }
 
     /// The same trace, one step further down.
@@ -84,13 +93,19 @@ public struct TraceContext: Hashable, Sendable {
     }
 
     static func text(_ number: UInt64) -> String {
-        let digits = String(number, radix: 16)
-        return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+        var text = ByteWriter(capacity: 16)
+        text.append(sixteenDigits: number)
+        return text.string()
     }
 }
 
 extension TraceContext.TraceID {
-    public var text: String { TraceContext.text(high) + TraceContext.text(low) }
+    public var text: String {
+        var text = ByteWriter(capacity: 32)
+        text.append(sixteenDigits: high)
+        text.append(sixteenDigits: low)
+        return text.string()
+    }
 }
 
 /// W3C Baggage: passed on as it came when its size is within the recommendation's (§3.3.2).

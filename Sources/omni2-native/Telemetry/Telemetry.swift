@@ -76,11 +76,11 @@ final class Telemetry {
 
     /// A step of the request at hand; nil where it is not recorded.
     func step(
-        _ name: String, _ kind: SpanRecord.Kind = .internal, in parent: TraceContext?,
+        _ name: @autoclosure () -> String, _ kind: SpanRecord.Kind = .internal, in parent: TraceContext?,
         _ attributes: @autoclosure () -> [SpanRecord.Attribute] = []
     ) -> Span? {
         guard tracer.settings.isOn, parent?.isSampled == true else { return nil }
-        return tracer.begin(name, kind, in: parent, attributes())
+        return tracer.begin(name(), kind, in: parent, attributes())
     }
 
     func toolEnded(

@@ -38,13 +38,16 @@ final class Tracer {
     /// Where a request that came with `parent` stands: nil when there is no trace at all.
     func enter(_ parent: TraceContext?) -> TraceContext? {
         guard settings.isOn else { return parent }
-        if let parent, settings.isParentBased { return parent }
-        let traceID =
-            parent?.traceID
-            ?? TraceContext.TraceID(high: random.next(), low: nonzero())
+        guard let parent else {
+            let traceID = TraceContext.TraceID(high: random.next(), low: nonzero())
+            // A trace that is not chosen does not begin: nothing is written into requests for it.
+            guard isChosen(traceID) else { return nil }
+            return TraceContext(traceID: traceID, spanID: 0, flags: 1)
+        }
+        if settings.isParentBased { return parent }
         return TraceContext(
-            traceID: traceID, spanID: parent?.spanID ?? 0, flags: isChosen(traceID) ? 1 : 0,
-            state: parent?.state ?? "")
+            traceID: parent.traceID, spanID: parent.spanID,
+            flags: isChosen(parent.traceID) ? 1 : 0, state: parent.state)
     }
 
     /// Nil when the trace is not recorded. `parent.spanID` 0: the span is its trace's root.

@@ -463,6 +463,17 @@ final class Upstream {
         }
     }
 
+    /// What a call's `_meta` says of the trace. Where headers say it as well, only for a trace that is
+    /// recorded: for others it would be work on every call for nobody.
+    private func positions(
+        of request: UpstreamRequest, _ trace: TraceContext?, over transport: any UpstreamTransport
+    ) -> [JSONSplice.Change] {
+        guard request.target != nil, let trace, trace.isSampled || transport.isStdio else {
+            return []
+        }
+        return trace.changes(baggage: RequestContext.current?.baggage)
+    }
+
     /// OpenTelemetry's conventions for MCP.
     private func spanAttributes(_ request: UpstreamRequest) -> [SpanRecord.Attribute] {
         var attributes: [SpanRecord.Attribute] = [
@@ -495,9 +506,7 @@ final class Upstream {
             do throws(UpstreamError) {
                 let params = UpstreamParams.adapted(
                     request.params, progressToken: request.wantsProgress ? call.id : nil,
-                    modern: modern,
-                    more: request.target == nil
-                        ? [] : trace?.changes(baggage: RequestContext.current?.baggage) ?? [])
+                    modern: modern, more: positions(of: request, trace, over: transport))
                 if let modern { call.headers = modern.headers(request.method, params) }
                 if let context = RequestContext.current { call.headers += context.headers(trace) }
                 let (bytes, message) = try await perform(call, params, over: transport)
