@@ -76,7 +76,8 @@ final class Telemetry {
 
     /// A step of the request at hand; nil where it is not recorded.
     func step(
-        _ name: @autoclosure () -> String, _ kind: SpanRecord.Kind = .internal, in parent: TraceContext?,
+        _ name: @autoclosure () -> String, _ kind: SpanRecord.Kind = .internal,
+        in parent: TraceContext?,
         _ attributes: @autoclosure () -> [SpanRecord.Attribute] = []
     ) -> Span? {
         guard tracer.settings.isOn, parent?.isSampled == true else { return nil }

@@ -53,13 +53,13 @@ final class Tracer {
     /// Nil when the trace is not recorded. `parent.spanID` 0: the span is its trace's root.
     func begin(
         _ name: String, _ kind: SpanRecord.Kind, in parent: TraceContext?,
-        _ attributes: [SpanRecord.Attribute] = []
+        _ attributes: @autoclosure () -> [SpanRecord.Attribute] = []
     ) -> Span? {
         guard settings.isOn, let parent, parent.isSampled else { return nil }
         var record = SpanRecord(
             parent.child(spanID: nonzero()), parentID: parent.spanID, name: name, kind: kind,
             start: now)
-        record.attributes = attributes
+        record.attributes = attributes()
         return Span(record, self)
     }
 
