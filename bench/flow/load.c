@@ -58,7 +58,7 @@ int main(int argc, char **argv) {
         double begin = now();
         if (write(peer, request, (size_t)size) != size || answer(peer)) return fputs("failed\n", stderr), 1;
         sum += spent[index] = now() - begin;
-        usleep(200); /* paced: what happens behind the request's back happens in between */
+        usleep(900); /* paced: what happens behind the request's back happens in between */
     }
     qsort(spent, (size_t)count, sizeof *spent, ascending);
     printf("%.2f %.2f %.2f\n", spent[count / 2], sum / count, spent[count * 99 / 100]);

@@ -35,6 +35,10 @@ final class FlowTracker {
     private var openStart = 0
     private(set) var openCount = 0
     private(set) var statistics = Statistics()
+    /// Checkpoints of watched users that live watchers have not got yet.
+    private var unseen: [(checkpoint: Checkpoint, flow: Flow)] = []
+    /// Until then the answer has left: nobody waits while its flow is put into words.
+    private static let showingDelay = Duration.milliseconds(1)
     /// Publishes one checkpoint on the hub, for live watchers.
     var publish: (Checkpoint, Flow) -> Void = { _, _ in }
     var publishEvent: (ServiceEvent) -> Void = { _ in }
@@ -77,6 +81,7 @@ final class FlowTracker {
             flow.fail("the server stops")
             flow.finish()
         }
+        showAll()
         monitored.stop()
         await history.stop(until: deadline)
         log.info(
@@ -116,7 +121,7 @@ final class FlowTracker {
     func noted(_ checkpoint: Checkpoint, in flow: Flow) {
         statistics.checkpoints += 1
         if flow.isLive {
-            publish(checkpoint, flow)
+            show(checkpoint, of: flow)
             stream(flow)
         }
         guard let slow = settings.slowTime, let took = checkpoint.duration, took > slow else {
@@ -124,6 +129,21 @@ final class FlowTracker {
         }
         statistics.slow += 1
         publishEvent(.slowCheckpoint(checkpoint, of: flow, limit: slow))
+    }
+
+    private func show(_ checkpoint: Checkpoint, of flow: Flow) {
+        unseen.append((checkpoint, flow))
+        guard unseen.count == 1 else { return }
+        io.spawn {
+            await self.io.sleep(until: self.io.now + Self.showingDelay)
+            self.showAll()
+        }
+    }
+
+    private func showAll() {
+        let shown = unseen
+        unseen.removeAll(keepingCapacity: true)
+        for (checkpoint, flow) in shown { publish(checkpoint, flow) }
     }
 
     func finished(_ flow: Flow) {
