@@ -34,12 +34,6 @@ public struct ProtobufWriter: Sendable {
         bytes.append(contentsOf: value.utf8)
     }
 
-    public mutating func data(_ field: Int, _ value: [UInt8]) {
-        tag(field, 2)
-        Self.varint(UInt64(value.count), to: &bytes)
-        bytes += value
-    }
-
     /// Numbers as one run of big-endian bytes, as identifiers travel.
     public mutating func identifier(_ field: Int, _ parts: UInt64...) {
         tag(field, 2)
