@@ -139,7 +139,8 @@ async def said(heard, kind: str) -> list[dict]:
 
 
 @pytest.mark.timeout(120)
-def test_no_request_fails_or_slows_when_redis_dies(with_redis, redis):
+def test_no_request_fails_or_waits_when_redis_dies(with_redis, redis):
+    """`bench/flow/run` says by how little they differ; here one that waited for Redis would show."""
     def round_trips(seconds: float) -> list[float]:
         import httpx2
         spent, end = [], time.monotonic() + seconds
@@ -154,16 +155,15 @@ def test_no_request_fails_or_slows_when_redis_dies(with_redis, redis):
                 time.sleep(0.003)
         return sorted(spent)
 
-    before = round_trips(4)
+    round_trips(1)
     redis.kill()
     without = round_trips(4)
     assert with_redis.call("counting", "count", {"key": "new"}).json()["success"]
     redis.start()
     eventually(lambda: cluster(with_redis)["redis"], 10)
     assert with_redis.call("counting", "count", {"key": "newer"}).json()["success"]
-    p99 = [spent[int(len(spent) * 0.99)] for spent in (before, without)]
-    print("p99 with and without Redis, ms:", [round(1000 * value, 2) for value in p99])
-    assert p99[1] < p99[0] + 0.001 + p99[0] * 0.5  # a busy machine is no reason to fail
+    # What Redis is asked costs 50 ms at most; a call that asked a dead one would cost that.
+    assert without[int(len(without) * 0.99)] < 0.04
 
 
 def test_a_redis_that_hangs_costs_a_moment_once(with_redis, redis):
