@@ -4,7 +4,7 @@ import { h } from "../parts/dom.js";
 import { get, text } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import { mayAdminister, maySee } from "../parts/session.js";
-import { bytes, clock, count, dollars, moment, percent, span, words } from "../parts/format.js";
+import { bytes, clock, count, date, dollars, moment, percent, span, words } from "../parts/format.js";
 import { badge } from "../parts/badges.js";
 import { tile } from "../parts/tiles.js";
 import { sparkline } from "../parts/chart.js";
@@ -83,7 +83,7 @@ export function start(main) {
     output ? h("div", { class: "muted" }, output) : "",
   ];
   const daemon = ({ host, version, started_at, database, process }) => [
-    ["host", host], ["version", version], ["started", moment(started_at)], ["database", database ?? "away"],
+    ["host", host], ["version", version], ["started", moment(date(started_at))], ["database", database ?? "away"],
     ["CPU time", span(process.cpu_seconds)], ["memory", bytes(process.resident_bytes)], ["threads", count(process.threads)],
     ["descriptors", `${count(process.descriptors)} of ${count(process.descriptors_max)}`],
   ];
