@@ -290,7 +290,11 @@ export function start(main, [wanted]) {
 
   async function forget(server) {
     if (!await confirm(`Remove ${server.name}?`, "Its tools are gone at once for everybody, with its cached results and its health log.", "Remove")) return;
-    if (await ordered(null, () => remove(`api/v1/mcp/servers/${server.id}`))) { chosen = null; read(); }
+    // Nothing more is asked about one that goes.
+    chosen = null;
+    draw();
+    await ordered(null, () => remove(`api/v1/mcp/servers/${server.id}`));
+    read();
   }
 
   const leave = live.subscribe(types, take);
