@@ -18,13 +18,13 @@ struct AwaitedOperations {
     }
 
     private var slots: SlotIndex
-    private var waits: [Wait]
+    /// As many as there ever were at one time: fresh slots come in ascending order.
+    private var waits: [Wait] = []
     /// Completions for waits that had ended; more than a few mean a defect.
     private(set) var staleCount = 0
 
     init(capacity: Int) {
         slots = SlotIndex(capacity: capacity)
-        waits = Array(repeating: Wait(), count: capacity)
     }
 
     var count: Int { slots.count }
@@ -32,7 +32,8 @@ struct AwaitedOperations {
     /// Nil at the limit: the operation fails with EAGAIN instead of waiting.
     mutating func park() -> CompletionToken? {
         guard let handle = slots.claim() else { return nil }
-        waits[Int(handle.slot)] = Wait()
+        let slot = Int(handle.slot)
+        if slot == waits.count { waits.append(Wait()) } else { waits[slot] = Wait() }
         return CompletionToken(
             kind: CompletionToken.awaitedKind, generation: handle.generation, slot: handle.slot)
     }
