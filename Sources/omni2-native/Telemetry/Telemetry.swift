@@ -111,7 +111,7 @@ final class Telemetry {
     }
 
     func statementSpan(_ text: String, system: String, in parent: TraceContext?) -> Span? {
-        let operation = String(text.prefix { $0 != " " && $0 != "\n" })
+        lazy var operation = String(text.prefix { $0 != " " && $0 != "\n" })
         return step(
             operation, .client, in: parent,
             [
