@@ -26,7 +26,7 @@ final class Flow {
     let user: Int
     let conversation: FlowID?
     let requestID: String
-    /// Where its rows belong in the trace of the request.
+    /// Where its row belongs in the trace of the request; nil where it is no part of one.
     let trace: TraceContext?
     /// Microseconds since 1970 UTC.
     let began: UInt64

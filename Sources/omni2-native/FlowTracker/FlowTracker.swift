@@ -103,7 +103,9 @@ final class FlowTracker {
         let user = principal.flowUser
         let flow = Flow(
             id: ids.next(), source: source, user: user, conversation: conversation,
-            requestID: requestID, trace: RequestContext.current?.trace,
+            requestID: requestID,
+            // A call's flow is our book-keeping: a span for its row would tell nothing.
+            trace: source == .chat ? RequestContext.current?.trace : nil,
             began: io.wallMicroseconds,
             isLive: monitored.contains(user, at: io.wallMicroseconds), tracker: self)
         open.append(flow)

@@ -24,9 +24,7 @@ struct HistoryRow: Sendable, Equatable {
                 .text(String(decoding: FlowText.document(flow), as: UTF8.self)),
                 .text(flow.source.rawValue), .integer(Int64(flow.began)),
                 SQLValue(flow.ended.map { Int64($0) }),
-            ],
-            // A call's flow is our book-keeping: a span for each would tell nothing and cost a fifth.
-            trace: flow.source == .chat ? flow.trace : nil)
+            ], trace: flow.trace)
     }
 
     // MARK: On disk
