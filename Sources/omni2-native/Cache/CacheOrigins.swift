@@ -72,7 +72,7 @@ extension LiveServer {
         parts.append(contentsOf: own.authentication.parts.map { Array($0.utf8) })
         if let catalogue = upstream?.catalogue {
             parts.append(contentsOf: Self.identity(catalogue.serverInfo))
-            parts.append(contentsOf: catalogue.tools.map { Self.canonical($0.json) })
+            parts.append(contentsOf: catalogue.tools.map(\.canonical))
         }
         var text: [UInt8] = []
         for part in parts {
@@ -82,17 +82,6 @@ extension LiveServer {
         var hex = ByteWriter(capacity: 64)
         Digest.sha256(text).withRawSpan { Hex.encode($0, into: &hex) }
         return hex.string()
-    }
-
-    /// One spelling for all: the order of members may differ between the eras, too.
-    private static func canonical(_ object: [UInt8]) -> [UInt8] {
-        var canonicalizer = JSONCanonicalizer()
-        var text: [UInt8] = []
-        object.withRawSpan { bytes in
-            let whole = ByteRange(offset: 0, count: bytes.byteCount)
-            canonicalizer.append(whole, in: bytes, as: .lossless, to: &text)
-        }
-        return text
     }
 
     /// Name and version alone: the rest differs between the eras a server can be spoken to in.

@@ -14,12 +14,19 @@ struct UpstreamCatalogue: Sendable, Equatable {
         /// The same object, however it is spelled: there are servers that write their members in
         /// another order in each era.
         static func == (left: Self, right: Self) -> Bool {
-            guard left.name == right.name else { return false }
-            if left.json == right.json { return true }
-            guard let one = try? JSONValue(parsing: left.json),
-                let other = try? JSONValue(parsing: right.json)
-            else { return false }
-            return one == other
+            left.name == right.name
+                && (left.json == right.json || left.canonical == right.canonical)
+        }
+
+        /// The object in the one spelling that all others of it have in common.
+        var canonical: [UInt8] {
+            var canonicalizer = JSONCanonicalizer()
+            var text: [UInt8] = []
+            json.withRawSpan { bytes in
+                let whole = ByteRange(offset: 0, count: bytes.byteCount)
+                canonicalizer.append(whole, in: bytes, as: .lossless, to: &text)
+            }
+            return text
         }
     }
 
