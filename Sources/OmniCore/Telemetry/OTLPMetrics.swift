@@ -16,10 +16,7 @@ public struct OTLPMetrics: MetricSink {
 
     public consuming func finished() -> [UInt8] {
         endFamily()
-        var writer = ProtobufWriter(reserving: metrics.bytes.count + 1024)
-        let metrics = metrics.bytes
-        OTLP.envelope(resource, into: &writer) { $0.raw(metrics) }
-        return writer.bytes
+        return OTLP.request(metrics, of: resource)
     }
 
     public mutating func begin(_ family: MetricFamily) {
@@ -31,7 +28,7 @@ public struct OTLPMetrics: MetricSink {
     /// A family without values is left out: there is nothing to say.
     private mutating func endFamily() {
         guard let family, !points.bytes.isEmpty else { return }
-        let points = points.bytes
+        let points = points
         metrics.message(2) { metric in
             // OpenTelemetry's names carry no `_total`; a Prometheus behind it adds it again.
             metric.text(1, family.name)
@@ -108,7 +105,7 @@ public struct OTLPMetrics: MetricSink {
     ) {
         guard let labels else { return }
         OTLP.write(
-            zip(labels.names, labels.values).map { SpanRecord.Attribute($0, .text($1)) },
+            zip(labels.names, labels.values).map { OTLP.Attribute($0, $1) },
             field: field, into: &writer)
     }
 }

@@ -7,20 +7,26 @@ public struct ProtobufWriter: Sendable {
 
     public init(reserving count: Int = 0) { bytes.reserveCapacity(count) }
 
-    public mutating func message(_ field: Int, _ body: (inout ProtobufWriter) -> Void) {
+    /// `expecting`: about so many bytes. What is far from it is moved once to make room for its length.
+    public mutating func message(
+        _ field: Int, expecting length: Int = 0, _ body: (inout ProtobufWriter) -> Void
+    ) {
         tag(field, 2)
-        let start = bytes.count
-        bytes.append(0)
+        let place = bytes.count
+        let room = Self.varintSize(length)
+        for _ in 0..<room { bytes.append(0) }
         body(&self)
-        let length = bytes.count - start - 1
-        // Most are short: their length fits into the byte that was left for it.
-        if length < 0x80 {
-            bytes[start] = UInt8(length)
-            return
+        var rest = bytes.count - place - room
+        let needed = Self.varintSize(rest)
+        if needed != room {
+            bytes.replaceSubrange(
+                place..<(place + room), with: repeatElement(0, count: needed))
         }
-        var prefix: [UInt8] = []
-        Self.varint(UInt64(length), to: &prefix)
-        bytes.replaceSubrange(start...start, with: prefix)
+        for index in place..<(place + needed) {
+            bytes[index] = UInt8(truncatingIfNeeded: rest) | 0x80
+            rest >>= 7
+        }
+        bytes[place + needed - 1] &= 0x7F
     }
 
     public mutating func text(_ field: Int, _ value: String) {
@@ -30,68 +36,107 @@ public struct ProtobufWriter: Sendable {
     /// Also an empty one: inside a `oneof` it says which member is set.
     public mutating func present(_ field: Int, _ value: String) {
         tag(field, 2)
-        Self.varint(UInt64(value.utf8.count), to: &bytes)
+        varint(UInt64(value.utf8.count))
         bytes.append(contentsOf: value.utf8)
     }
 
-    /// Numbers as one run of big-endian bytes, as identifiers travel.
-    public mutating func identifier(_ field: Int, _ parts: UInt64...) {
+    /// A number as a run of big-endian bytes, as identifiers travel.
+    public mutating func identifier(_ field: Int, _ value: UInt64) {
         tag(field, 2)
-        Self.varint(UInt64(parts.count * 8), to: &bytes)
-        for part in parts {
-            for shift in stride(from: 56, through: 0, by: -8) {
-                bytes.append(UInt8(truncatingIfNeeded: part >> UInt64(shift)))
-            }
-        }
+        bytes.append(8)
+        append(value.bigEndian)
+    }
+
+    public mutating func identifier(_ field: Int, _ high: UInt64, _ low: UInt64) {
+        tag(field, 2)
+        bytes.append(16)
+        append(high.bigEndian)
+        append(low.bigEndian)
     }
 
     /// 0 is written too: inside a `oneof` it says which member is set.
     public mutating func number(_ field: Int, _ value: Int64) {
         tag(field, 0)
-        Self.varint(UInt64(bitPattern: value), to: &bytes)
+        varint(UInt64(bitPattern: value))
     }
 
     public mutating func truth(_ field: Int, _ value: Bool) { number(field, value ? 1 : 0) }
 
     public mutating func fixed64(_ field: Int, _ value: UInt64) {
         tag(field, 1)
-        append(littleEndian: value)
+        append(value.littleEndian)
     }
 
     public mutating func fixed32(_ field: Int, _ value: UInt32) {
         tag(field, 5)
-        for shift in stride(from: 0, to: 32, by: 8) {
-            bytes.append(UInt8(truncatingIfNeeded: value >> UInt32(shift)))
-        }
+        append(value.littleEndian)
     }
 
     public mutating func double(_ field: Int, _ value: Double) { fixed64(field, value.bitPattern) }
 
     public mutating func packed(_ field: Int, fixed64 values: [UInt64]) {
         tag(field, 2)
-        Self.varint(UInt64(values.count * 8), to: &bytes)
-        for value in values { append(littleEndian: value) }
+        varint(UInt64(values.count * 8))
+        for value in values { append(value.littleEndian) }
     }
 
     /// Members that were written elsewhere.
-    public mutating func raw(_ members: [UInt8]) { bytes += members }
+    public mutating func raw(_ members: ProtobufWriter) { bytes += members.bytes }
 
-    private mutating func append(littleEndian value: UInt64) {
-        for shift in stride(from: 0, to: 64, by: 8) {
-            bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(shift)))
+    // MARK: KeyValue
+
+    /// OTLP's `KeyValue` with an `AnyValue` inside, without moving anything: on the path of requests.
+    public mutating func keyValue(_ field: Int, _ name: StaticString, _ value: String) {
+        let count = value.utf8.count
+        key(field, name, valueSize: 1 + Self.varintSize(count) + count)
+        present(1, value)
+    }
+
+    public mutating func keyValue(_ field: Int, _ name: StaticString, _ value: Bool) {
+        key(field, name, valueSize: 2)
+        truth(2, value)
+    }
+
+    public mutating func keyValue(_ field: Int, _ name: StaticString, _ value: Int) {
+        key(field, name, valueSize: 1 + Self.varintSize(value))
+        number(3, Int64(value))
+    }
+
+    private mutating func key(_ field: Int, _ name: StaticString, valueSize: Int) {
+        let count = name.utf8CodeUnitCount
+        tag(field, 2)
+        varint(
+            UInt64(
+                1 + Self.varintSize(count) + count + 1 + Self.varintSize(valueSize) + valueSize))
+        tag(1, 2)
+        varint(UInt64(count))
+        name.withUTF8Buffer { text in unsafe bytes.append(contentsOf: text) }
+        tag(2, 2)
+        varint(UInt64(valueSize))
+    }
+
+    // MARK: Bytes
+
+    private mutating func append(_ value: some FixedWidthInteger) {
+        unsafe withUnsafeBytes(of: value) { number in
+            unsafe bytes.append(contentsOf: number)
         }
     }
 
-    private mutating func tag(_ field: Int, _ type: UInt64) {
-        Self.varint(UInt64(field) << 3 | type, to: &bytes)
-    }
+    private mutating func tag(_ field: Int, _ type: UInt64) { varint(UInt64(field) << 3 | type) }
 
-    private static func varint(_ value: UInt64, to bytes: inout [UInt8]) {
+    private mutating func varint(_ value: UInt64) {
         var rest = value
         while rest >= 0x80 {
             bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
             rest >>= 7
         }
         bytes.append(UInt8(rest))
+    }
+
+    /// Bytes that the number takes; a negative one takes ten.
+    private static func varintSize(_ value: Int) -> Int {
+        let bits = UInt64.bitWidth - UInt64(bitPattern: Int64(value)).leadingZeroBitCount
+        return max(1, (bits + 6) / 7)
     }
 }

@@ -1,4 +1,7 @@
-/// One step of a trace that has ended: what OpenTelemetry calls a span.
+/// One step of a trace: what OpenTelemetry calls a span.
+///
+/// Its attributes are kept as they travel, so that a recorded step costs one buffer and ending it a
+/// copy into the batch.
 public struct SpanRecord: Sendable {
     public enum Kind: Int64, Sendable {
         case `internal` = 1
@@ -11,29 +14,6 @@ public struct SpanRecord: Sendable {
         case failed(String)
     }
 
-    public struct Attribute: Sendable, Equatable {
-        public let name: String
-        public let value: Value
-
-        public init(_ name: String, _ value: Value) {
-            self.name = name
-            self.value = value
-        }
-    }
-
-    public enum Value: Sendable, Equatable, ExpressibleByStringLiteral,
-        ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral
-    {
-        case text(String)
-        case number(Int64)
-        case truth(Bool)
-        case double(Double)
-
-        public init(stringLiteral value: String) { self = .text(value) }
-        public init(integerLiteral value: Int64) { self = .number(value) }
-        public init(booleanLiteral value: Bool) { self = .truth(value) }
-    }
-
     public let context: TraceContext
     /// 0: the root of its trace.
     public let parentID: UInt64
@@ -42,10 +22,9 @@ public struct SpanRecord: Sendable {
     /// Nanoseconds since 1970.
     public let start: UInt64
     public var end: UInt64 = 0
-    public var attributes: [Attribute] = []
     public var status = Status.unset
-    /// Other traces this step served, such as those whose rows one write carried.
-    public var links: [TraceContext] = []
+    /// `Span.attributes`, one behind the other.
+    private var attributes = ProtobufWriter(reserving: 224)
 
     public init(
         _ context: TraceContext, parentID: UInt64, name: String, kind: Kind, start: UInt64
@@ -56,27 +35,50 @@ public struct SpanRecord: Sendable {
         self.kind = kind
         self.start = start
     }
+
+    public mutating func set(_ name: StaticString, _ value: String) {
+        attributes.keyValue(9, name, value)
+    }
+
+    public mutating func set(_ name: StaticString, _ value: Int) {
+        attributes.keyValue(9, name, value)
+    }
+
+    public mutating func set(_ name: StaticString, _ value: Bool) {
+        attributes.keyValue(9, name, value)
+    }
+
+    /// `Span`, field numbers as published.
+    func write(into writer: inout ProtobufWriter) {
+        writer.identifier(1, context.traceID.high, context.traceID.low)
+        writer.identifier(2, context.spanID)
+        writer.text(3, context.state)
+        if parentID != 0 { writer.identifier(4, parentID) }
+        writer.text(5, name)
+        writer.number(6, kind.rawValue)
+        writer.fixed64(7, start)
+        writer.fixed64(8, end)
+        writer.raw(attributes)
+        if case .failed(let message) = status {
+            writer.message(15) { writer in
+                writer.text(2, message)
+                writer.number(3, 2)
+            }
+        }
+        writer.fixed32(16, UInt32(context.flags))
+    }
 }
 
-/// One journal record on its way to a collector.
-public struct LogExport: Sendable {
-    public let nanosecondsSince1970: UInt64
-    /// 1…24, as OpenTelemetry counts them; 9 is information, 17 an error.
-    public let severity: Int64
-    public let severityName: String
-    public let message: String
-    public let attributes: [SpanRecord.Attribute]
-    public let trace: TraceContext?
+/// Spans that have ended, written as an export carries them.
+public struct SpanBatch: Sendable {
+    public private(set) var count = 0
+    /// `ScopeSpans.spans`, one behind the other.
+    private(set) var members = ProtobufWriter()
 
-    public init(
-        nanosecondsSince1970: UInt64, severity: Int64, severityName: String, message: String,
-        attributes: [SpanRecord.Attribute], trace: TraceContext?
-    ) {
-        self.nanosecondsSince1970 = nanosecondsSince1970
-        self.severity = severity
-        self.severityName = severityName
-        self.message = message
-        self.attributes = attributes
-        self.trace = trace
+    public init() {}
+
+    public mutating func append(_ span: SpanRecord) {
+        count += 1
+        members.message(2, expecting: 300) { span.write(into: &$0) }
     }
 }

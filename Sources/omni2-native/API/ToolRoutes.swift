@@ -208,8 +208,8 @@ struct ToolRoutes {
             arguments: arguments.isNull ? Array("{}".utf8) : arguments.bytes,
             mayBeCached: true, principal: call.principal, requestID: call.exchange.requestID)
         request.step = ToolStep(
-            "\(name)\(ToolName.separator)\(tool)", in: RequestContext.current?.trace,
-            by: gateway.telemetry, [.init("enduser.id", .text(call.principal.name))])
+            "\(name)\(ToolName.separator)\(tool)", of: call.principal.name,
+            in: RequestContext.current?.trace, by: gateway.telemetry)
         request.flow = gateway.gates?.passed(
             call.principal, to: tool, of: name, from: .rest, requestID: call.exchange.requestID)
         if let known = gateway.caller.cached(request) { return finish(call, request, known) }

@@ -262,8 +262,8 @@ final class ChatRun {
             flow: flow?.call(item.name, of: item.serverName, under: lastThought),
             step: ToolStep(
                 "\(item.serverName)\(ToolName.separator)\(item.name)",
-                in: RequestContext.current?.trace, by: chat.gateway.telemetry,
-                [.init("enduser.id", .text(question.principal.name))]))
+                of: question.principal.name, in: RequestContext.current?.trace,
+                by: chat.gateway.telemetry))
         let caller = chat.gateway.caller
         let began = chat.io.now
         var shown: JSONValue = [

@@ -5,35 +5,30 @@ import OmniIO
 /// for all of it, and below it one for each round of the model.
 extension Telemetry {
     func asked(_ question: ChatQuestion, of model: any LanguageModel) -> Span? {
-        let span = step(
-            "invoke_agent omni2-native", in: question.context.trace,
-            [
-                .init("gen_ai.operation.name", "invoke_agent"),
-                .init("gen_ai.agent.name", "omni2-native"),
-                .init("gen_ai.provider.name", .text(model.provider)),
-                .init("gen_ai.request.model", .text(model.name)),
-                .init("enduser.id", .text(question.principal.name)),
-            ])
+        let span = step("invoke_agent omni2-native", in: question.context.trace)
+        span?.set("gen_ai.operation.name", "invoke_agent")
+        span?.set("gen_ai.agent.name", "omni2-native")
+        span?.set("gen_ai.provider.name", model.provider)
+        span?.set("gen_ai.request.model", model.name)
+        span?.set("enduser.id", question.principal.name)
         span?.set("gen_ai.conversation.id", ifPresent: question.conversation?.text)
         return span
     }
 
     func round(of model: any LanguageModel, in parent: TraceContext?) -> Span? {
-        step(
-            "chat \(model.name)", .client, in: parent,
-            [
-                .init("gen_ai.operation.name", "chat"),
-                .init("gen_ai.provider.name", .text(model.provider)),
-                .init("gen_ai.request.model", .text(model.name)),
-            ])
+        let span = step("chat \(model.name)", .client, in: parent)
+        span?.set("gen_ai.operation.name", "chat")
+        span?.set("gen_ai.provider.name", model.provider)
+        span?.set("gen_ai.request.model", model.name)
+        return span
     }
 }
 
 extension Span {
     func end(_ usage: ModelUsage) {
-        set("gen_ai.usage.input_tokens", .number(Int64(usage.input + usage.cached)))
-        set("gen_ai.usage.cache_read.input_tokens", .number(Int64(usage.cached)))
-        set("gen_ai.usage.output_tokens", .number(Int64(usage.output)))
+        set("gen_ai.usage.input_tokens", usage.input + usage.cached)
+        set("gen_ai.usage.cache_read.input_tokens", usage.cached)
+        set("gen_ai.usage.output_tokens", usage.output)
         end()
     }
 

@@ -76,19 +76,14 @@ extension MCPExchange {
         let named = JSONScanner.string(parameters.meta?.traceparent, in: bytes)
             .flatMap { TraceContext(parent: $0) }
             .map { gateway.telemetry.tracer.enter($0) }
-        var attributes: [SpanRecord.Attribute] {
-            var attributes: [SpanRecord.Attribute] = [
-                .init("enduser.id", .text(call.principal.name))
-            ]
-            if let session = client.session {
-                attributes.append(.init("mcp.session.id", .text(session.id)))
-                attributes.append(
-                    .init("mcp.protocol.version", .text("\(session.machine.version.text)")))
-            }
-            return attributes
+        let step = ToolStep(
+            offered, of: call.principal.name, in: named ?? RequestContext.current?.trace,
+            by: gateway.telemetry)
+        if let span = step.span, let session = client.session {
+            span.set("mcp.session.id", session.id)
+            span.set("mcp.protocol.version", "\(session.machine.version.text)")
         }
-        return ToolStep(
-            offered, in: named ?? RequestContext.current?.trace, by: gateway.telemetry, attributes)
+        return step
     }
 
     private static func renamed(

@@ -52,7 +52,7 @@ final class ToolCaller {
         guard let slot = slot(of: call) else { return nil }
         let lookup = telemetry.step("cache lookup", in: call.step?.trace)
         let found = cache.find(slot)
-        lookup?.set("omni2.cache.hit", .truth(found != nil))
+        lookup?.set("omni2.cache.hit", found != nil)
         lookup?.end()
         return found.map { hit($0, for: call) }
     }
@@ -225,12 +225,9 @@ final class ToolCaller {
         defer { slots.leave(place) }
         let breaker = coordinator.breaker
         let pass: CircuitBreaker.Pass
-        let step = telemetry.step(
-            "circuit check", in: request.trace,
-            [
-                .init("omni2.mcp", .text(server.name)),
-                .init("omni2.circuit.state", .text(breaker.state(of: server.id).word)),
-            ])
+        let step = telemetry.step("circuit check", in: request.trace)
+        step?.set("omni2.mcp", server.name)
+        step?.set("omni2.circuit.state", breaker.state(of: server.id).word)
         defer { step?.end() }
         switch breaker.admit(server.id) {
         case .admitted(let admitted):

@@ -114,8 +114,7 @@ final class OTLPExporter {
     private func batch(_ signal: Signal) -> (body: [UInt8], count: Int)? {
         switch signal {
         case .traces:
-            let spans = tracer.take(Self.batchMax)
-            return spans.isEmpty ? nil : (OTLP.traces(spans, of: settings.resource), spans.count)
+            return tracer.take().map { (OTLP.traces($0, of: settings.resource), $0.count) }
         case .logs:
             let records = Array(logs.prefix(Self.batchMax))
             logs.removeFirst(records.count)
@@ -202,11 +201,9 @@ final class OTLPExporter {
 
 extension LogExport {
     fileprivate init(_ record: JournalRecord, at time: UInt64, _ trace: TraceContext?) {
-        var attributes: [SpanRecord.Attribute] = [
-            .init("service", .text(record.service.rawValue))
-        ]
-        if let id = record.id { attributes.append(.init("message_id", .text(id.rawValue))) }
-        attributes += record.fields.pairs.map { .init($0.name, .text($0.value)) }
+        var attributes = [OTLP.Attribute("service", record.service.rawValue)]
+        if let id = record.id { attributes.append(.init("message_id", id.rawValue)) }
+        attributes += record.fields.pairs.map { .init($0.name, $0.value) }
         self.init(
             nanosecondsSince1970: time, severity: record.level.openTelemetryNumber,
             severityName: record.level.name, message: record.message, attributes: attributes,

@@ -40,15 +40,13 @@ final class Telemetry {
         var context = RequestContext(
             requestID: exchange.requestID, trace: tracer.enter(parent),
             baggage: Baggage.accepted(request.header("baggage")))
-        guard
-            let span = tracer.begin(
-                request.method.name, .server, in: context.trace,
-                [
-                    .init("http.request.method", .text(request.method.name)),
-                    .init("url.path", .text(request.path)), .init("url.scheme", "http"),
-                    .init("omni2.request_id", .text(exchange.requestID)),
-                ])
-        else { return context }
+        guard let span = tracer.begin(request.method.name, .server, in: context.trace) else {
+            return context
+        }
+        span.set("http.request.method", request.method.name)
+        span.set("url.path", request.path)
+        span.set("url.scheme", "http")
+        span.set("omni2.request_id", exchange.requestID)
         span.set("client.address", ifPresent: exchange.peerAddress?.host)
         span.set("user_agent.original", ifPresent: request.header("User-Agent"))
         exchange.span = span
@@ -66,8 +64,8 @@ final class Telemetry {
         guard let span = exchange.span else { return }
         exchange.span = nil
         span.rename("\(exchange.request.method.name) \(exchange.route)")
-        span.set("http.route", .text(exchange.route))
-        span.set("http.response.status_code", .number(Int64(status)))
+        span.set("http.route", exchange.route)
+        span.set("http.response.status_code", status)
         if status >= 500 { span.fail(String(status)) }
         span.end()
     }
@@ -77,11 +75,9 @@ final class Telemetry {
     /// A step of the request at hand; nil where it is not recorded.
     func step(
         _ name: @autoclosure () -> String, _ kind: SpanRecord.Kind = .internal,
-        in parent: TraceContext?,
-        _ attributes: @autoclosure () -> [SpanRecord.Attribute] = []
+        in parent: TraceContext?
     ) -> Span? {
-        guard tracer.settings.isOn, parent?.isSampled == true else { return nil }
-        return tracer.begin(name(), kind, in: parent, attributes())
+        tracer.begin(name(), kind, in: parent)
     }
 
     func toolEnded(
@@ -112,14 +108,12 @@ final class Telemetry {
 
     func statementSpan(_ text: String, system: String, in parent: TraceContext?) -> Span? {
         lazy var operation = String(text.prefix { $0 != " " && $0 != "\n" })
-        return step(
-            operation, .client, in: parent,
-            [
-                .init("db.system.name", .text(system)),
-                .init("db.operation.name", .text(operation)),
-                // With placeholders: values are not part of it.
-                .init("db.query.text", .text(text)),
-            ])
+        let span = step(operation, .client, in: parent)
+        span?.set("db.system.name", system)
+        span?.set("db.operation.name", operation)
+        // With placeholders: values are not part of it.
+        span?.set("db.query.text", text)
+        return span
     }
 
     func statementEnded(_ statement: Statement, error: String?) {

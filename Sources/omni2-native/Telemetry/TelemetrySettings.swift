@@ -143,7 +143,7 @@ struct TelemetrySettings {
         }
         if let name = environment["OTEL_SERVICE_NAME"] { set("service.name", name) }
         return OTLP.Resource(
-            attributes: values.map { SpanRecord.Attribute($0.0, .text($0.1)) },
+            attributes: values.map { OTLP.Attribute($0.0, $0.1) },
             scopeVersion: version)
     }
 

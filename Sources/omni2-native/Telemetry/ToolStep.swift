@@ -9,23 +9,19 @@ final class ToolStep {
     private let tool: String
     private let startedAt = MonotonicTime.read()
     private let telemetry: Telemetry
-    private var span: Span?
+    /// Nil where it is not recorded, and when it has ended.
+    private(set) var span: Span?
     private var hasEnded = false
 
-    /// `attributes`: what the way in knows beyond the tool.
-    init(
-        _ tool: String, in parent: TraceContext?, by telemetry: Telemetry,
-        _ attributes: @autoclosure () -> [SpanRecord.Attribute] = []
-    ) {
+    init(_ tool: String, of user: String, in parent: TraceContext?, by telemetry: Telemetry) {
         self.tool = tool
         self.telemetry = telemetry
-        span = telemetry.step(
-            "tools/call \(tool)", .server, in: parent,
-            [
-                .init("mcp.method.name", "tools/call"), .init("rpc.system.name", "jsonrpc"),
-                .init("gen_ai.operation.name", "execute_tool"),
-                .init("gen_ai.tool.name", .text(tool)),
-            ] + attributes())
+        span = telemetry.step("tools/call \(tool)", .server, in: parent)
+        span?.set("mcp.method.name", "tools/call")
+        span?.set("rpc.system.name", "jsonrpc")
+        span?.set("gen_ai.operation.name", "execute_tool")
+        span?.set("gen_ai.tool.name", tool)
+        span?.set("enduser.id", user)
         trace = span?.context ?? parent
     }
 
@@ -35,7 +31,7 @@ final class ToolStep {
         hasEnded = true
         var failure: (type: String, text: String)?
         switch outcome {
-        case .result(_, let mark): if let mark { span?.set("omni2.cache.hit", .truth(mark.isHit)) }
+        case .result(_, let mark): if let mark { span?.set("omni2.cache.hit", mark.isHit) }
         case .refused(let code, let text, _): failure = (String(code), text)
         case .unavailable(let state, _): failure = ("circuit_\(state)", "not available")
         case .failed(let reason): failure = ("upstream", reason)

@@ -19,7 +19,9 @@ final class Tracer {
     let settings: Settings
     private let clock: WallClock
     private var random: SplitMix64
-    private(set) var ended: [SpanRecord] = []
+    /// Of those that ended: full batches, the oldest first, and the one that is being filled.
+    private var full: [SpanBatch] = []
+    private var filling = SpanBatch()
     private(set) var droppedCount: UInt64 = 0
     /// So many are waiting that a batch is worth sending.
     var batchIsReady: () -> Void = {}
@@ -52,31 +54,33 @@ final class Tracer {
 
     /// Nil when the trace is not recorded. `parent.spanID` 0: the span is its trace's root.
     func begin(
-        _ name: String, _ kind: SpanRecord.Kind, in parent: TraceContext?,
-        _ attributes: @autoclosure () -> [SpanRecord.Attribute] = []
+        _ name: @autoclosure () -> String, _ kind: SpanRecord.Kind, in parent: TraceContext?
     ) -> Span? {
         guard settings.isOn, let parent, parent.isSampled else { return nil }
-        var record = SpanRecord(
-            parent.child(spanID: nonzero()), parentID: parent.spanID, name: name, kind: kind,
-            start: now)
-        record.attributes = attributes()
-        return Span(record, self)
+        return Span(
+            SpanRecord(
+                parent.child(spanID: nonzero()), parentID: parent.spanID, name: name(),
+                kind: kind, start: now), self)
     }
 
     fileprivate func end(_ record: SpanRecord) {
-        guard ended.count < settings.spansMax else {
+        guard full.count * Self.batchSpans + filling.count < settings.spansMax else {
             droppedCount += 1
             return
         }
-        ended.append(record)
-        if ended.count == Self.batchSpans { batchIsReady() }
+        filling.append(record)
+        if filling.count < Self.batchSpans { return }
+        full.append(filling)
+        filling = SpanBatch()
+        batchIsReady()
     }
 
-    /// The oldest, which then are the caller's.
-    func take(_ count: Int) -> [SpanRecord] {
-        let taken = Array(ended.prefix(count))
-        ended.removeFirst(taken.count)
-        return taken
+    /// The oldest, which then are the caller's; nil when none waits.
+    func take() -> SpanBatch? {
+        if !full.isEmpty { return full.removeFirst() }
+        if filling.count == 0 { return nil }
+        defer { filling = SpanBatch() }
+        return filling
     }
 
     /// A collector did not want them.
@@ -111,21 +115,19 @@ final class Span {
     /// What its children have as parent.
     var context: TraceContext { record.context }
 
-    func set(_ name: String, _ value: SpanRecord.Value) {
-        record.attributes.append(.init(name, value))
-    }
+    func set(_ name: StaticString, _ value: String) { record.set(name, value) }
+    func set(_ name: StaticString, _ value: Int) { record.set(name, value) }
+    func set(_ name: StaticString, _ value: Bool) { record.set(name, value) }
 
-    func set(_ name: String, ifPresent value: String?) {
-        if let value { set(name, .text(value)) }
+    func set(_ name: StaticString, ifPresent value: String?) {
+        if let value { set(name, value) }
     }
-
-    func link(_ context: TraceContext) { record.links.append(context) }
 
     func rename(_ name: String) { record.name = name }
 
     /// `error.type` is a word of a small set; `message` is for people.
     func fail(_ type: String, _ message: String = "") {
-        set("error.type", .text(type))
+        set("error.type", type)
         record.status = .failed(message)
     }
 

@@ -448,8 +448,8 @@ final class Upstream {
         let method = request.method.name
         let parent = request.trace ?? RequestContext.current?.trace
         let span = telemetry?.step(
-            request.target.map { "\(method) \($0)" } ?? "\(method)", .client, in: parent,
-            spanAttributes(request))
+            request.target.map { "\(method) \($0)" } ?? "\(method)", .client, in: parent)
+        if let span { describe(request, in: span) }
         do throws(UpstreamError) {
             let result = try await ask(request, span?.context ?? parent, until: deadline)
             telemetry?.asked(name, "\(method)", since: start, nil)
@@ -475,16 +475,13 @@ final class Upstream {
     }
 
     /// OpenTelemetry's conventions for MCP.
-    private func spanAttributes(_ request: UpstreamRequest) -> [SpanRecord.Attribute] {
-        var attributes: [SpanRecord.Attribute] = [
-            .init("mcp.method.name", .text("\(request.method.name)")),
-            .init("rpc.system.name", "jsonrpc"), .init("omni2.mcp", .text(name)),
-        ]
-        if let target = request.target {
-            attributes.append(.init("gen_ai.operation.name", "execute_tool"))
-            attributes.append(.init("gen_ai.tool.name", .text(target)))
-        }
-        return attributes
+    private func describe(_ request: UpstreamRequest, in span: Span) {
+        span.set("mcp.method.name", "\(request.method.name)")
+        span.set("rpc.system.name", "jsonrpc")
+        span.set("omni2.mcp", name)
+        guard let target = request.target else { return }
+        span.set("gen_ai.operation.name", "execute_tool")
+        span.set("gen_ai.tool.name", target)
     }
 
     /// One request and its answer. A session the server has forgotten is renewed once: it refused
@@ -494,6 +491,8 @@ final class Upstream {
     ) async throws(UpstreamError) -> [UInt8] {
         var mayRenew = true
         var mayListAgain = true
+        // What it would end has ended; kept, it would hold call and caller in a circle.
+        defer { request.cancellation?.action = nil }
         while true {
             try await sessionIsThere(until: deadline)
             guard let transport else { throw .notConnected }
