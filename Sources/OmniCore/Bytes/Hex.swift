@@ -42,6 +42,7 @@ extension ByteWriter {
 
     /// The number in hexadecimal digits, leading zeros included.
     public mutating func append(sixteenDigits value: UInt64) {
+        guard makesRoom(for: 16) else { return }
         for place in stride(from: 60, through: 0, by: -4) {
             append(Hex.digit(UInt8(truncatingIfNeeded: value >> UInt64(place)) & 15))
         }

@@ -11,16 +11,31 @@ public struct ProtobufWriter: Sendable {
     public mutating func message(
         _ field: Int, expecting length: Int = 0, _ body: (inout ProtobufWriter) -> Void
     ) {
-        tag(field, 2)
-        let place = bytes.count
-        let room = Self.varintSize(length)
-        for _ in 0..<room { bytes.append(0) }
+        let message = open(field, expecting: length)
         body(&self)
-        var rest = bytes.count - place - room
+        close(message)
+    }
+
+    /// A message that has been opened and not closed.
+    struct Open {
+        fileprivate let place: Int
+        fileprivate let room: Int
+    }
+
+    mutating func open(_ field: Int, expecting length: Int) -> Open {
+        tag(field, 2)
+        let message = Open(place: bytes.count, room: Self.varintSize(length))
+        for _ in 0..<message.room { bytes.append(0) }
+        return message
+    }
+
+    mutating func close(_ message: Open) {
+        let place = message.place
+        var rest = bytes.count - place - message.room
         let needed = Self.varintSize(rest)
-        if needed != room {
+        if needed != message.room {
             bytes.replaceSubrange(
-                place..<(place + room), with: repeatElement(0, count: needed))
+                place..<(place + message.room), with: repeatElement(0, count: needed))
         }
         for index in place..<(place + needed) {
             bytes[index] = UInt8(truncatingIfNeeded: rest) | 0x80

@@ -49,7 +49,7 @@ public struct SpanRecord: Sendable {
     }
 
     /// `Span`, field numbers as published.
-    func write(into writer: inout ProtobufWriter) {
+    borrowing func write(into writer: inout ProtobufWriter) {
         writer.identifier(1, context.traceID.high, context.traceID.low)
         writer.identifier(2, context.spanID)
         writer.text(3, context.state)
@@ -73,12 +73,16 @@ public struct SpanRecord: Sendable {
 public struct SpanBatch: Sendable {
     public private(set) var count = 0
     /// `ScopeSpans.spans`, one behind the other.
-    private(set) var members = ProtobufWriter()
+    private(set) var members: ProtobufWriter
 
-    public init() {}
+    public init(reserving bytes: Int) { members = ProtobufWriter(reserving: bytes) }
 
-    public mutating func append(_ span: SpanRecord) {
+    public var byteCount: Int { members.bytes.count }
+
+    public mutating func append(_ span: borrowing SpanRecord) {
         count += 1
-        members.message(2, expecting: 300) { span.write(into: &$0) }
+        let message = members.open(2, expecting: 300)
+        span.write(into: &members)
+        members.close(message)
     }
 }

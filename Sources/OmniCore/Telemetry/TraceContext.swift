@@ -52,15 +52,31 @@ public struct TraceContext: Hashable, Sendable {
     }
 
     public var parent: String {
-        var text = ByteWriter(capacity: 55)
+        var text = ByteWriter(capacity: Self.parentSize)
+        write(into: &text)
+        return text.string()
+    }
+
+    /// The same as a JSON string.
+    public var parentJSON: [UInt8] {
+        var text = ByteWriter(capacity: Self.parentSize + 2)
+        text.append("\"")
+        write(into: &text)
+        text.append("\"")
+        return text.array()
+    }
+
+    private static let parentSize = 55
+
+    private func write(into text: inout ByteWriter) {
         text.append("00-")
         text.append(sixteenDigits: traceID.high)
         text.append(sixteenDigits: traceID.low)
         text.append("-")
         text.append(sixteenDigits: spanID)
         text.append(isSampled ? "-01" : "-00")
-        return text.string()
     }
+
     public var spanText: String { Self.text(spanID) }
 
     /// The same trace, one step further down.

@@ -1,5 +1,6 @@
 internal import CShims.Linux
 internal import Glibc
+import OmniCore
 
 /// Where a socket listens or connects: an IPv4 or IPv6 address with a port, or a path.
 public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
@@ -82,7 +83,12 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
     public var host: String {
         switch self {
         case .ipv4(let address, _):
-            return [24, 16, 8, 0].map { String(address >> $0 & 0xFF) }.joined(separator: ".")
+            var text = ByteWriter(capacity: 15)
+            for place: UInt32 in [24, 16, 8, 0] {
+                if place < 24 { text.append(UInt8(ascii: ".")) }
+                text.append(decimal: UInt64(address >> place & 0xFF))
+            }
+            return text.string()
         case .ipv6(let bytes, _):
             var address = in6_addr()
             unsafe withUnsafeMutableBytes(of: &address) { unsafe $0.copyBytes(from: bytes) }

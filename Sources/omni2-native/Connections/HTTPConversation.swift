@@ -62,7 +62,15 @@ final class HTTPConversation: ConversationOpening {
     /// The connection speaks something else by now, here or on another ring.
     private var hasLeft = false
 
+    /// Asked of the kernel once, when first wanted.
+    private var knownPeer: SocketAddress?
+
     init(_ shared: Shared) { self.shared = shared }
+
+    func peerAddress(on connection: Connection) -> SocketAddress? {
+        if knownPeer == nil { knownPeer = connection.peerAddress }
+        return knownPeer
+    }
 
     func opened(on connection: Connection) {
         connection.setDeadline(connection.io.now + shared.limits.headTime)

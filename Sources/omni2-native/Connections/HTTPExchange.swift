@@ -68,8 +68,7 @@ final class HTTPExchange {
     var listener: Listener? { connection?.listener }
     /// In the door's list; `Int.max` when the client has gone.
     var listenerIndex: Int { connection.map { Int($0.listenerIndex) } ?? .max }
-    /// Asked of the kernel once.
-    private(set) lazy var peerAddress = connection?.peerAddress
+    var peerAddress: SocketAddress? { connection.flatMap { conversation.peerAddress(on: $0) } }
     var localAddress: SocketAddress? {
         connection.flatMap { Sockets.localAddress(of: $0.descriptor) }
     }

@@ -63,7 +63,7 @@ final class Telemetry {
             trace: exchange.span?.context, at: secondsSince1970)
         guard let span = exchange.span else { return }
         exchange.span = nil
-        span.rename("\(exchange.request.method.name) \(exchange.route)")
+        span.rename(exchange.request.method.name + " " + exchange.route)
         span.set("http.route", exchange.route)
         span.set("http.response.status_code", status)
         if status >= 500 { span.fail(String(status)) }
@@ -145,7 +145,7 @@ extension RequestContext {
 extension TraceContext {
     /// This position as MCP carries Trace Context in `params._meta` (SEP-414).
     func changes(baggage: String?) -> [JSONSplice.Change] {
-        var changes: [JSONSplice.Change] = [.init("traceparent", value: .string(parent))]
+        var changes: [JSONSplice.Change] = [.init("traceparent", parentJSON)]
         if !state.isEmpty { changes.append(.init("tracestate", value: .string(state))) }
         if let baggage { changes.append(.init("baggage", value: .string(baggage))) }
         return changes

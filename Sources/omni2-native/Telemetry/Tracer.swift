@@ -21,7 +21,7 @@ final class Tracer {
     private var random: SplitMix64
     /// Of those that ended: full batches, the oldest first, and the one that is being filled.
     private var full: [SpanBatch] = []
-    private var filling = SpanBatch()
+    private var filling = SpanBatch(reserving: 0)
     private(set) var droppedCount: UInt64 = 0
     /// So many are waiting that a batch is worth sending.
     var batchIsReady: () -> Void = {}
@@ -63,7 +63,7 @@ final class Tracer {
                 kind: kind, start: now), self)
     }
 
-    fileprivate func end(_ record: SpanRecord) {
+    fileprivate func end(_ record: borrowing SpanRecord) {
         guard full.count * Self.batchSpans + filling.count < settings.spansMax else {
             droppedCount += 1
             return
@@ -71,7 +71,8 @@ final class Tracer {
         filling.append(record)
         if filling.count < Self.batchSpans { return }
         full.append(filling)
-        filling = SpanBatch()
+        // Where one was full, the next one will be.
+        filling = SpanBatch(reserving: filling.byteCount)
         batchIsReady()
     }
 
@@ -79,7 +80,7 @@ final class Tracer {
     func take() -> SpanBatch? {
         if !full.isEmpty { return full.removeFirst() }
         if filling.count == 0 { return nil }
-        defer { filling = SpanBatch() }
+        defer { filling = SpanBatch(reserving: 0) }
         return filling
     }
 

@@ -57,7 +57,7 @@ enum UpstreamParams {
     private static let roundMembers: [StaticString] = ["inputResponses", "requestState"]
 
     private static func object(_ changes: [JSONSplice.Change]) -> [UInt8] {
-        var json = JSONWriter()
+        var json = JSONWriter(reserving: 128)
         json.object { json in
             for change in changes {
                 if let value = change.json { json.member(change.name, raw: value) }
