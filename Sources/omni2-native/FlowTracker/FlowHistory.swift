@@ -4,14 +4,15 @@ import OmniIO
 /// Brings finished flows, and the audit trail of questions, into the database: in batches, behind
 /// the requests' back.
 ///
-/// While the database is away rows go to a spool on disk at once, and are written from there, oldest
-/// first, when it is back. Every statement may be repeated: a row whose answer was lost on the way is
-/// there once all the same.
+/// While the database is away, or slower than they come, rows go to a spool on disk, and are written
+/// from there, oldest first, when it has time. Every statement may be repeated: a row whose answer was
+/// lost on the way is there once all the same.
 final class FlowHistory {
     struct Settings {
         var batchDelay = Duration.milliseconds(50)
         var batchRows = 128
-        /// Rows in memory; beyond it, which needs a disk that is full as well, the oldest go.
+        /// Rows in memory. From half of it on they go to the spool; beyond it, which needs a database
+        /// or a disk that hangs, what comes is lost.
         var rowsMax = 20_000
         var storeRetry = Duration.seconds(1)
     }
@@ -23,11 +24,15 @@ final class FlowHistory {
     private let settings: Settings
     private var flows: [Flow] = []
     private var rows: [HistoryRow] = []
+    /// What the database has been given and has not answered for.
+    private var writing: [HistoryRow] = []
     private let alarm: Alarm
     private var flushing: Promise<Bool>?
     private var blockedUntil: MonotonicTime?
     private var isStopped = false
     private var isSpoolRead = false
+    private var isLosing = false
+    private var isDiskFailing = false
     private(set) var written: UInt64 = 0
     private(set) var spooled: UInt64 = 0
     private(set) var dropped: UInt64 = 0
@@ -46,18 +51,35 @@ final class FlowHistory {
     // MARK: What is to be written
 
     func save(_ flow: Flow) {
+        guard hasRoom() else { return }
         flows.append(flow)
         alarm.ring()
     }
 
     func append(_ row: HistoryRow) {
+        guard hasRoom() else { return }
         rows.append(row)
         alarm.ring()
     }
 
+    private var waitingCount: Int { flows.count + rows.count + writing.count }
+
+    /// Says so once until all is written again.
+    private func hasRoom() -> Bool {
+        if waitingCount < settings.rowsMax { return true }
+        dropped += 1
+        if !isLosing {
+            isLosing = true
+            log.error(
+                "flows are lost: neither database nor disk takes them",
+                fields: ["rows": waitingCount])
+        }
+        return false
+    }
+
     var spoolBytes: Int { spool.bytes }
 
-    var hasPending: Bool { !flows.isEmpty || !rows.isEmpty || !spool.isEmpty }
+    var hasPending: Bool { waitingCount > 0 || !spool.isEmpty }
 
     func start() { io.spawn { await self.run() } }
 
@@ -74,7 +96,10 @@ final class FlowHistory {
         io.spawn { last.fulfil(await self.flush()) }
         if await last.value(until: deadline) == nil {
             log.warning(
-                "history was not written in time", fields: ["rows": rows.count + flows.count])
+                "history was not written in time, leaving it on disk",
+                fields: ["rows": waitingCount])
+            rows.insert(contentsOf: writing, at: 0)
+            await spoolRows()
         }
     }
 
@@ -113,20 +138,33 @@ final class FlowHistory {
 
     private func writeAll() async -> Bool {
         takeFlows()
-        guard store.state == .ready, isSpoolRead, await drainSpool() else {
-            await spoolRows()
-            return false
-        }
-        while !rows.isEmpty || !flows.isEmpty {
-            takeFlows()
-            let batch = Array(rows.prefix(settings.batchRows))
-            guard await write(batch) else {
+        while hasPending {
+            guard store.state == .ready, isSpoolRead, await drainSpool(), await drainRows() else {
                 await spoolRows()
                 return false
             }
-            rows.removeFirst(batch.count)
+        }
+        isLosing = false
+        return true
+    }
+
+    /// Until there is something older on disk. False when the store is away.
+    private func drainRows() async -> Bool {
+        while waitingCount > 0, spool.isEmpty {
+            takeFlows()
+            writing = Array(rows.prefix(settings.batchRows))
+            rows.removeFirst(writing.count)
+            let isWritten = await write(writing)
+            if !isWritten { rows.insert(contentsOf: writing, at: 0) }
+            writing = []
+            if !isWritten { return false }
+            await spoolExcess()
         }
         return true
+    }
+
+    private func spoolExcess() async {
+        if waitingCount > settings.rowsMax / 2 { await spoolRows() }
     }
 
     private func takeFlows() {
@@ -160,25 +198,28 @@ final class FlowHistory {
 
     // MARK: The spool
 
+    /// False when the store is away, and when nothing more should be begun: on disk it is safe.
     private func drainSpool() async -> Bool {
         while let segment = await spool.oldest() {
             var rest = segment.rows[...]
             while !rest.isEmpty {
                 let batch = Array(rest.prefix(settings.batchRows))
-                guard await write(batch) else { return false }
+                guard !isStopped, await write(batch) else { return false }
                 rest = rest.dropFirst(batch.count)
             }
             await spool.remove(segment)
+            await spoolExcess()
         }
         return true
     }
 
     private func spoolRows() async {
         takeFlows()
-        guard !rows.isEmpty, isSpoolRead else { return bound() }
+        guard !rows.isEmpty, isSpoolRead else { return }
         let batch = rows
         do throws(SystemError) {
             let gone = try await spool.append(batch)
+            isDiskFailing = false
             spooled += UInt64(batch.count)
             rows.removeFirst(batch.count)
             if gone > 0 {
@@ -187,17 +228,9 @@ final class FlowHistory {
                     fields: ["bytes": gone])
             }
         } catch {
+            if isDiskFailing { return }
+            isDiskFailing = true
             log.error("flows cannot be spooled, keeping them in memory", fields: ["error": error])
-            bound()
         }
-    }
-
-    private func bound() {
-        let excess = rows.count - settings.rowsMax
-        guard excess > 0 else { return }
-        rows.removeFirst(excess)
-        dropped += UInt64(excess)
-        log.error(
-            "flows are lost: neither database nor disk takes them", fields: ["dropped": excess])
     }
 }
