@@ -15,7 +15,7 @@ from omni.daemon import BINARY, Daemon
 from omni.databases import Postgres, Redis
 from omni.model import Model
 from omni.processes import ROOT, is_alive
-from omni.servers import HTTPServer, make_repository, stdio_entry
+from omni.servers import HTTPServer, Puppet, make_repository, stdio_entry
 
 LOG_TAIL = 120
 
@@ -105,6 +105,20 @@ def http_server(tmp_path: Path) -> Iterator[Callable[..., HTTPServer]]:
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture
+def puppets(tmp_path: Path) -> Iterator[Callable[..., Puppet]]:
+    """Starts servers that misbehave on request: `puppets(eras, *options)`."""
+    made: list[Puppet] = []
+
+    def make(eras: str = "both", *options: str) -> Puppet:
+        made.append(Puppet(tmp_path, eras, *options))
+        return made[-1]
+
+    yield make
+    for puppet in made:
+        puppet.kill()
 
 
 @pytest.fixture

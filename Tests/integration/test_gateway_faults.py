@@ -4,13 +4,12 @@ import concurrent.futures
 import http.client
 import json
 import time
-from pathlib import Path
 
 import pytest
 
 from omni.daemon import IMPATIENT, merged
-from omni.processes import is_alive
-from omni.servers import Puppet, stdio_entry
+from omni.processes import is_alive, memory_bytes
+from omni.servers import stdio_entry
 from omni.waiting import eventually
 
 from test_mcp_duties import Listening, content, wire
@@ -19,23 +18,9 @@ pytestmark = pytest.mark.timeout(200)
 SHORT = {"MCP": {"CallTimeoutSec": "2s", "MaxResultBytes": "16M"}}
 
 
-@pytest.fixture
-def puppets(tmp_path):
-    made = []
-
-    def make(eras: str = "both", *options: str) -> Puppet:
-        made.append(Puppet(tmp_path, eras, *options))
-        return made[-1]
-
-    yield make
-    for puppet in made:
-        puppet.kill()
-
-
 def memory(one, what: str = "VmRSS") -> float:
     """MiB."""
-    status = Path(f"/proc/{one.pid}/status").read_text()
-    return int(status.split(what + ":")[1].split()[0]) / 1024
+    return memory_bytes(one.pid, what) / (1 << 20)
 
 
 @pytest.mark.parametrize("eras", ["handshake", "modern"])

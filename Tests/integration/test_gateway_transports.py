@@ -11,25 +11,12 @@ from fastmcp import Client as FastMCPClient
 from fastmcp.client.transports import StreamableHttpTransport
 
 from omni.processes import LEGACY, SERVERS, VENV, Child, free_port
-from omni.servers import Puppet, git_entry, sqlite_entry, time_entry
+from omni.servers import git_entry, sqlite_entry, time_entry
 from omni.waiting import eventually
 
 from test_mcp_duties import content, wire
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture
-def puppets(tmp_path):
-    made = []
-
-    def make(eras: str = "both", *options: str) -> Puppet:
-        made.append(Puppet(tmp_path, eras, *options))
-        return made[-1]
-
-    yield make
-    for puppet in made:
-        puppet.kill()
 
 
 @pytest.fixture(scope="module")

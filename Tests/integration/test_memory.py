@@ -1,9 +1,7 @@
 """What is over is let go of: a daemon that has done the same thing thousands of times is as large as before."""
 import concurrent.futures
-import re
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -11,28 +9,17 @@ from websockets.sync.client import connect
 
 from omni.collector import Collector
 from omni.daemon import merged
+from omni.processes import memory_bytes
 from omni.raw import Conversation
-from omni.servers import Puppet, stdio_entry
+from omni.servers import stdio_entry
 
-from test_mcp_duties import wire
+from test_mcp_duties import content, wire
 
 pytestmark = pytest.mark.timeout(200)
 WARMING, TIMES, ROUNDS, CALLERS = 2000, 2400, 3, 4
 # What is kept of one of them: a request's smallest part is larger, the allocator's moods are smaller.
 KEPT_MAX = 256
 QUIET = {"Coordinator": {"IntervalSec": "1h"}}
-
-
-@pytest.fixture
-def puppet(tmp_path):
-    one = Puppet(tmp_path, "both")
-    yield one
-    one.kill()
-
-
-def own_bytes(pid: int) -> int:
-    """The memory that belongs to the process alone: neither files nor what it shares."""
-    return int(re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) << 10
 
 
 def keeps_nothing(one, make: Callable[[], Callable[[int], object]], record_property, count: int = CALLERS) -> None:
@@ -49,22 +36,65 @@ def keeps_nothing(one, make: Callable[[], Callable[[int], object]], record_prope
     kept = []
     # What is kept for ever shows each time; room for more of them at one moment is taken once.
     while len(kept) < ROUNDS and min(kept, default=KEPT_MAX) >= KEPT_MAX:
-        before = own_bytes(one.pid)
+        before = memory_bytes(one.pid, "RssAnon")
         work(TIMES, 1_000_000 * (len(kept) + 1))
-        kept.append((own_bytes(one.pid) - before) / TIMES)
+        kept.append((memory_bytes(one.pid, "RssAnon") - before) / TIMES)
     record_property("figures", f"{min(kept):.0f} bytes kept of each")
     assert min(kept) < KEPT_MAX, kept
 
 
-@pytest.mark.parametrize("client", ["handshake", "modern"])
-@pytest.mark.parametrize("tool", ["echo", "fail"])
-def test_of_a_call_that_a_server_answered(daemon, puppet, record_property, client, tool):
-    one = daemon(QUIET, servers={"p": puppet.entry()})
+def echoing(one, server: str = "p", era: str = "modern") -> Callable[[], Callable[[int], None]]:
+    """Callers of a server's `echo`."""
+    def caller():
+        talker = wire(one, era)
+
+        def call(number: int) -> None:
+            assert str(number) in content(talker.call(f"{server}__echo", {"text": str(number)}))
+
+        return call
+
+    return caller
+
+
+def client(one) -> httpx2.Client:
+    return httpx2.Client(base_url=one.url, headers=one.headers, trust_env=False, timeout=30)
+
+
+@pytest.mark.parametrize("era", ["handshake", "modern"])
+def test_of_a_call_that_a_server_answered(daemon, puppets, record_property, era):
+    one = daemon(QUIET, servers={"p": puppets().entry()})
+    one.has_loaded("p")
+    keeps_nothing(one, echoing(one, era=era), record_property)
+
+
+@pytest.mark.parametrize("era", ["handshake", "modern"])
+def test_of_a_call_that_failed(daemon, puppets, record_property, era):
+    """The server hangs up in the middle of its answer. Another that succeeds keeps the circuit closed."""
+    one = daemon(merged(QUIET, {"CircuitBreaker": {"FailureThreshold": "1000"}}), servers={"p": puppets().entry()})
     one.has_loaded("p")
 
     def caller():
-        talker = wire(one, client)
-        return lambda number: talker.call(f"p__{tool}", {"text": str(number)})
+        talker, succeed = wire(one, era), echoing(one, era=era)()
+
+        def call(number: int) -> None:
+            assert talker.call("p__cut").error["code"] == -32000
+            succeed(number)
+
+        return call
+
+    keeps_nothing(one, caller, record_property)
+
+
+def test_of_a_call_of_a_tool_that_is_none(daemon, record_property):
+    one = daemon(QUIET)
+
+    def caller():
+        talker = wire(one, "modern")
+
+        def call(_: int) -> None:
+            assert talker.call("nobodys__tool").error["code"] == -32602
+
+        return call
 
     keeps_nothing(one, caller, record_property)
 
@@ -72,17 +102,12 @@ def test_of_a_call_that_a_server_answered(daemon, puppet, record_property, clien
 def test_of_a_call_of_a_child_process(daemon, record_property):
     one = daemon(QUIET, servers={"raw": stdio_entry()})
     one.has_loaded("raw")
-
-    def caller():
-        talker = wire(one, "modern")
-        return lambda number: talker.call("raw__echo", {"text": str(number)})
-
-    keeps_nothing(one, caller, record_property)
+    keeps_nothing(one, echoing(one, "raw"), record_property)
 
 
-def test_of_a_call_that_was_taken_back(daemon, puppet, record_property):
+def test_of_a_call_that_was_taken_back(daemon, puppets, record_property):
     """The client hangs up before the answer comes."""
-    one = daemon(QUIET, servers={"p": puppet.entry()})
+    one = daemon(QUIET, servers={"p": puppets().entry()})
     one.has_loaded("p")
     talker = wire(one, "modern")
 
@@ -98,19 +123,14 @@ def test_of_a_call_that_was_taken_back(daemon, puppet, record_property):
 
 
 @pytest.mark.parametrize("collector_is_there", [True, False])
-def test_of_a_call_that_was_traced(daemon, puppet, record_property, collector_is_there):
+def test_of_a_call_that_was_traced(daemon, puppets, record_property, collector_is_there):
     """Spans wait for a collector that is away; as many as may are there before it is measured."""
     collector = Collector()
     with collector.running() if collector_is_there else nullcontext():
         one = daemon(merged(QUIET, {"Telemetry": {"OTLPEndpoint": collector.url, "ExportSec": "200ms"}}),
-                     servers={"p": puppet.entry()})
+                     servers={"p": puppets().entry()})
         one.has_loaded("p")
-
-        def caller():
-            talker = wire(one, "modern")
-            return lambda number: talker.call("p__echo", {"text": str(number)})
-
-        keeps_nothing(one, caller, record_property)
+        keeps_nothing(one, echoing(one), record_property)
 
 
 def test_of_a_session(daemon, record_property):
@@ -139,13 +159,19 @@ def test_of_a_dashboards_connection(daemon, record_property):
     keeps_nothing(one, lambda: visit, record_property)
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/health", "/api/v1/mcp/tools/servers", "/api/v1/nowhere"])
-def test_of_a_request(daemon, record_property, path):
+@pytest.mark.parametrize("path, status", [
+    ("/metrics", 200), ("/health", 200), ("/api/v1/mcp/tools/servers", 200), ("/api/v1/nowhere", 404),
+])
+def test_of_a_request(daemon, record_property, path, status):
     one = daemon(QUIET)
 
     def caller():
-        http = httpx2.Client(base_url=one.url, headers=one.headers, trust_env=False)
-        return lambda _: http.get(path)
+        http = client(one)
+
+        def ask(_: int) -> None:
+            assert http.get(path).status_code == status
+
+        return ask
 
     keeps_nothing(one, caller, record_property)
 
@@ -155,7 +181,7 @@ def test_of_an_event(daemon, record_property):
     one = daemon(merged(QUIET, {"WebSocket": {"LagMaxEvents": "256", "LagMax": "1M"}}))
 
     def caller():
-        http = httpx2.Client(base_url=one.url, headers=one.headers, trust_env=False)
+        http = client(one)
         return lambda number: http.post(
             "/api/v1/events/publish", json={"type": "numbered", "data": {"n": number}}).raise_for_status()
 
@@ -166,7 +192,7 @@ def test_of_a_stream_of_events(daemon, record_property):
     one = daemon(QUIET)
 
     def caller():
-        http = httpx2.Client(base_url=one.url, headers=one.headers, trust_env=False)
+        http = client(one)
 
         def visit(_: int) -> None:
             with http.stream("GET", "/api/v1/events/stream") as stream:
@@ -177,15 +203,15 @@ def test_of_a_stream_of_events(daemon, record_property):
     keeps_nothing(one, caller, record_property)
 
 
-def test_of_a_question(daemon, model, puppet, record_property):
+def test_of_a_question(daemon, model, puppets, record_property):
     """The model calls a tool, and answers then."""
-    one = daemon(merged(QUIET, model.configuration("anthropic")), servers={"p": puppet.entry()})
+    one = daemon(merged(QUIET, model.configuration("anthropic")), servers={"p": puppets().entry()})
     one.has_loaded("p")
     turns = [{"calls": [{"name": "p__echo", "arguments": {"text": "x"}}]}, {"text": ["Well."]}]
     model.script(*turns * (WARMING + ROUNDS * TIMES))
 
     def caller():
-        http = httpx2.Client(base_url=one.url, headers=one.headers, trust_env=False, timeout=30)
+        http = client(one)
 
         def ask(_: int) -> None:
             answer = http.post("/api/v1/chat/ask", json={"user_id": "u", "message": "How?"}).json()

@@ -20,6 +20,12 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def memory_bytes(pid: int, what: str = "VmRSS") -> int:
+    """A line of the process's status: `VmRSS`, `VmHWM`, or `RssAnon`, which it shares with nobody."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split(what + ":")[1].split()[0]) << 10
+
+
 def is_alive(pid: int) -> bool:
     """Whether the process exists and is more than a zombie that awaits its parent."""
     try:
