@@ -75,7 +75,7 @@ public struct SpanBatch: Sendable {
     /// `ScopeSpans.spans`, one behind the other.
     private(set) var members: ProtobufWriter
 
-    public init(reserving bytes: Int) { members = ProtobufWriter(reserving: bytes) }
+    public init(reserving bytes: Int = 0) { members = ProtobufWriter(reserving: bytes) }
 
     public var byteCount: Int { members.bytes.count }
 

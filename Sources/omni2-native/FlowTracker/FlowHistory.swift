@@ -137,7 +137,6 @@ final class FlowHistory {
     }
 
     private func writeAll() async -> Bool {
-        takeFlows()
         while hasPending {
             guard store.state == .ready, isSpoolRead, await drainSpool(), await drainRows() else {
                 await spoolRows()

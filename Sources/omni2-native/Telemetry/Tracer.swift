@@ -21,7 +21,7 @@ final class Tracer {
     private var random: SplitMix64
     /// Of those that ended: full batches, the oldest first, and the one that is being filled.
     private var full: [SpanBatch] = []
-    private var filling = SpanBatch(reserving: 0)
+    private var filling = SpanBatch()
     private(set) var droppedCount: UInt64 = 0
     /// So many are waiting that a batch is worth sending.
     var batchIsReady: () -> Void = {}
@@ -80,7 +80,7 @@ final class Tracer {
     func take() -> SpanBatch? {
         if !full.isEmpty { return full.removeFirst() }
         if filling.count == 0 { return nil }
-        defer { filling = SpanBatch(reserving: 0) }
+        defer { filling = SpanBatch() }
         return filling
     }
 

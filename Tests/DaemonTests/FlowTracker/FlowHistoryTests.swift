@@ -43,16 +43,16 @@ struct FlowHistoryTests {
     }
 
     /// Gives it the database to write to, which does not answer.
-    private func saveMany(_ count: Int, _ history: FlowHistory, _ io: RingIO) async {
+    private func saveMany(_ count: Int, _ history: FlowHistory, _ engine: HeldEngine) async {
+        engine.isHeld = true
         history.append(Self.row(0))
-        await io.sleep(until: io.now + .milliseconds(100))
+        #expect(await engine.isAsked())
         for number in 1..<count { history.append(Self.row(number)) }
     }
 
     @Test func whatDoesNotFitIntoMemoryIsOnDiskUntilTheDatabaseHasTime() async throws {
         try await run { io, engine, store, history, journal in
-            engine.isHeld = true
-            await saveMany(Self.rowsMax, history, io)
+            await saveMany(Self.rowsMax, history, engine)
             engine.isHeld = false
             #expect(await history.flush())
             #expect(history.written == UInt64(Self.rowsMax) && history.dropped == 0)
@@ -66,8 +66,7 @@ struct FlowHistoryTests {
     @Test func whatIsTooMuchIsCountedAndSaidOnce() async throws {
         try await run { io, engine, store, history, journal in
             for round in 1...2 {
-                engine.isHeld = true
-                await saveMany(Self.rowsMax + 10, history, io)
+                await saveMany(Self.rowsMax + 10, history, engine)
                 #expect(history.dropped == UInt64(10 * round))
                 engine.isHeld = false
                 #expect(await history.flush())
@@ -79,8 +78,7 @@ struct FlowHistoryTests {
 
     @Test func whatADatabaseThatHangsWasGivenIsOnDiskAfterAStop() async throws {
         try await run { io, engine, store, history, journal in
-            engine.isHeld = true
-            await saveMany(20, history, io)
+            await saveMany(20, history, engine)
             await history.stop(until: io.now + .milliseconds(50))
             #expect(history.spooled == 20 && history.spoolBytes > 0)
             engine.isHeld = false
@@ -93,6 +91,7 @@ private final class HeldEngine: SQLEngine {
     private let io: any IO
     private let inner: any SQLEngine
     private var waiting: [WaitTicket] = []
+    private var watcher: WaitTicket?
     var isHeld = false {
         didSet {
             let tickets = waiting
@@ -111,9 +110,19 @@ private final class HeldEngine: SQLEngine {
         while isHeld, io.now < deadline {
             let ticket = io.makeTicket()
             waiting.append(ticket)
+            if let watcher { io.wake(watcher) }
             _ = await io.wait(for: ticket, until: deadline)
         }
         return try await inner.run(commands)
+    }
+
+    /// Waits until a statement waits.
+    func isAsked() async -> Bool {
+        if !waiting.isEmpty { return true }
+        let ticket = io.makeTicket()
+        watcher = ticket
+        defer { watcher = nil }
+        return await io.wait(for: ticket, until: io.now + .seconds(10))
     }
 
     var dialect: SQLDialect { inner.dialect }
