@@ -2,9 +2,8 @@
  * one turn leave in one send per subscriber, by send() or by io_uring. No parsing of what subscribers
  * send, no partial sends (it aborts instead).
  *
- * One policy it shares with the daemon, for it decides how many frames one send carries: when a flush
- * took more than 2 ms and frames are there again in the very next turn, they gather for as long as
- * the flush took, 5 ms at most.
+ * One policy it shares with the daemon, for it decides how many frames one send carries: a flush that
+ * took more than 2 ms is followed by a pause of as long, 5 ms at most, in which frames gather.
  *
  *   limit PORT send|uring[,fixed][,zc][,sqpoll][,defer][,batch=N]
  *
@@ -184,14 +183,12 @@ int main(int argc, char **argv) {
     poller = epoll_create1(0);
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)3 << 32};
     epoll_ctl(poller, EPOLL_CTL_ADD, listener, &event);
-    uint64_t turn = 0, flush_turn = 0, flush_start = 0, pause_end = 0;
+    uint64_t pause_end = 0;
     for (;;) {
         struct epoll_event events[256];
         uint64_t at = now();
-        int wait = !pause_end ? -1 : pause_end > at ? (int)((pause_end - at + 999999) / 1000000) : 0;
-        int ready = epoll_wait(poller, events, 256, wait);
-        uint64_t begin = now();
-        turn += 1;
+        struct timespec wait = {.tv_nsec = at < pause_end ? (long)(pause_end - at) : 0};
+        int ready = epoll_pwait2(poller, events, 256, out_bytes ? &wait : NULL, NULL);
         for (int i = 0; i < ready; i++) {
             uint32_t state = (uint32_t)(events[i].data.u64 >> 32);
             if (state < 3) {
@@ -203,18 +200,11 @@ int main(int argc, char **argv) {
             struct epoll_event fresh = {.events = EPOLLIN, .data.u64 = (uint64_t)(uint32_t)fd};
             epoll_ctl(poller, EPOLL_CTL_ADD, fd, &fresh);
         }
-        if (out_bytes == 0) continue;
-        if (pause_end) {
-            if (begin < pause_end) continue;
-            pause_end = 0;
-        } else if (turn == flush_turn + 1 && begin - flush_start > SLOW_NS) {
-            uint64_t cost = begin - flush_start;
-            pause_end = begin + (cost < PAUSE_NS_MAX ? cost : PAUSE_NS_MAX);
-            continue;
-        }
-        flush_start = begin;
-        flush_turn = turn;
+        uint64_t begin = now();
+        if (out_bytes == 0 || begin < pause_end) continue;
         uses_ring ? flush_uring() : flush_send();
         out_bytes = 0;
+        uint64_t end = now(), cost = end - begin;
+        if (cost > SLOW_NS) pause_end = end + (cost < PAUSE_NS_MAX ? cost : PAUSE_NS_MAX);
     }
 }

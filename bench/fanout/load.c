@@ -1,12 +1,13 @@
 /* Load generator for WebSocket fan-out: N subscribers over several loopback addresses, one
  * publisher, every event marked with a number and a monotonic time.
  *
- *   load [OPTION…] PHASE…      PHASE: flight:DEPTH:SECONDS   so many events on their way at a time
- *                                     rate:PER_SECOND:SECONDS[:STOPPED]
+ *   load [OPTION…]      reads phases, a line each: flight:DEPTH:SECONDS   so many events on their way
+ *                                                  rate:PER_SECOND:SECONDS[:STOPPED]
  *
- * One set of connections serves all phases. Each prints one line of key=value pairs: deliveries per
- * second and per server CPU second, latency percentiles, what was lost or out of order, how much the
- * server grew. During a phase with STOPPED, that many subscribers read nothing; afterwards they read
+ * One set of connections serves all phases; the end of input ends it. When all are connected, and
+ * after each phase, it prints one line of key=value pairs: deliveries per second and per server CPU
+ * second, latency percentiles, what was lost or out of order, how much the server grew. During a
+ * phase with STOPPED (at most -s of them), that many subscribers read nothing; afterwards they read
  * what is left for them, and a gap they see must be marked. Loopback only; bounded by the phases. */
 #define _GNU_SOURCE
 #include "client.h"
@@ -293,8 +294,9 @@ static void resume_readers(int count) {
 static void phase(const char *text) {
     double rate = 0, seconds = 1;
     int depth = 0, stopped = 0;
-    if (sscanf(text, "flight:%d:%lf", &depth, &seconds) != 2
-        && sscanf(text, "rate:%lf:%lf:%d", &rate, &seconds, &stopped) < 2) {
+    if ((sscanf(text, "flight:%d:%lf", &depth, &seconds) != 2
+         && sscanf(text, "rate:%lf:%lf:%d", &rate, &seconds, &stopped) < 2)
+        || stopped > stopped_max) {
         fprintf(stderr, "load: no such phase: %s\n", text);
         exit(2);
     }
@@ -323,7 +325,7 @@ static void phase(const char *text) {
 }
 
 int main(int argc, char **argv) {
-    for (int c; (c = getopt(argc, argv, "p:n:a:b:P:k:u:U:m:")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "p:n:a:b:P:k:u:U:m:s:")) != -1;) {
         switch (c) {
         case 'p': port = atoi(optarg); break;
         case 'n': o.count = atoi(optarg); break;
@@ -334,13 +336,9 @@ int main(int argc, char **argv) {
         case 'u': o.path = optarg; break;
         case 'U': o.publisher_path = optarg; break;
         case 'm': o.mode = optarg; break;
+        case 's': stopped_max = atoi(optarg); break;
         default: return 2;
         }
-    }
-    for (int i = optind; i < argc; i++) {
-        int stopped = 0;
-        if (sscanf(argv[i], "rate:%*f:%*f:%d", &stopped) == 1 && stopped > stopped_max)
-            stopped_max = stopped;
     }
     raise_descriptor_limit();
     samples = malloc(sizeof *samples * SAMPLES);
@@ -355,7 +353,10 @@ int main(int argc, char **argv) {
         (double)(idle - before) / o.count, (double)(server_memory() - before) / o.count);
     fflush(stdout);
     calibrate();
-    for (int i = optind; i < argc; i++) phase(argv[i]);
+    for (char line[128]; fgets(line, sizeof line, stdin);) {
+        line[strcspn(line, "\n")] = 0;
+        phase(line);
+    }
     for (int i = 0; i < o.count; i++)
         if (peers[i].fd >= 0) hang_up(peers[i].fd);
     return 0;

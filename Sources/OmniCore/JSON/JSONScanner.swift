@@ -26,6 +26,17 @@ public enum JSONScanner {
         return try validator.validate(bytes)
     }
 
+    /// The object that the text holds; nil when it holds another value or is not JSON.
+    public static func object(in bytes: RawSpan) -> ByteRange? {
+        do throws(JSONError) {
+            let value = try validate(bytes)
+            return kind(of: value, in: bytes) == .object ? value : nil
+        } catch {
+            // Where the mistake is does not matter to who asks this.
+            return nil
+        }
+    }
+
     public static func kind(of value: ByteRange, in bytes: RawSpan) -> JSONKind {
         guard value.count > 0 else { return .null }
         switch bytes[value.offset] {
@@ -93,7 +104,13 @@ public enum JSONScanner {
 
     /// The decoded text; nil when the value is not a string. Allocates.
     public static func string(_ value: ByteRange?, in bytes: RawSpan) -> String? {
-        guard let value, kind(of: value, in: bytes) == .string else { return nil }
+        guard let value, let content = content(of: value, in: bytes) else { return nil }
+        if !JSONText.isEscaped(content, in: bytes) {
+            // The buffer pointer is used inside the closure only.
+            return unsafe bytes.extracting(content.range).withUnsafeBytes {
+                unsafe String(decoding: $0, as: UTF8.self)
+            }
+        }
         var text: [UInt8] = []
         text.reserveCapacity(value.count)
         JSONText.decode(value, in: bytes, to: &text)
@@ -114,6 +131,11 @@ public enum JSONScanner {
     public static func int(_ value: ByteRange?, in bytes: RawSpan) -> Int64? {
         guard let value, kind(of: value, in: bytes) == .number else { return nil }
         return JSONNumber.int(value, in: bytes)
+    }
+
+    /// The number, when it is one without a fraction, however it is written, and fits.
+    public static func wholeNumber(_ value: ByteRange?, in bytes: RawSpan) -> Int64? {
+        int(value, in: bytes) ?? double(value, in: bytes).flatMap { Int64(exactly: $0) }
     }
 
     /// The number as a double; infinite when it is beyond one. Allocates.

@@ -1,12 +1,7 @@
 /// The inside of JSON strings: escapes out and in.
 public enum JSONText {
     static func isEscaped(_ content: ByteRange, in bytes: RawSpan) -> Bool {
-        var index = content.offset
-        while index < content.end {
-            if bytes[index] == UInt8(ascii: "\\") { return true }
-            index += 1
-        }
-        return false
+        bytes.firstOffset(of: UInt8(ascii: "\\"), from: content.offset, to: content.end) != nil
     }
 
     /// Appends the decoded UTF-8 of a validated string (its range includes the quotes).

@@ -22,6 +22,18 @@ public struct JSONObject: Sendable {
 
     /// The last of equal names wins, at the place of the first.
     public init(_ members: [(name: String, value: JSONValue)]) {
+        self.members.reserveCapacity(members.count)
+        if members.count > Self.searchedMax {
+            merge(members)
+        } else {
+            for member in members { self[member.name] = member.value }
+        }
+    }
+
+    /// So many members are looked through faster than a table of their names is made.
+    private static let searchedMax = 16
+
+    private mutating func merge(_ members: [(name: String, value: JSONValue)]) {
         // By bytes: String equality would take two spellings of one accented letter for the same.
         var positions: [[UInt8]: Int] = [:]
         for member in members {
@@ -54,7 +66,11 @@ public struct JSONObject: Sendable {
     }
 
     private func position(of name: String) -> Int? {
-        members.firstIndex { $0.name.utf8.elementsEqual(name.utf8) }
+        // Most names differ in length already.
+        let count = name.utf8.count
+        return members.firstIndex {
+            $0.name.utf8.count == count && $0.name.utf8.elementsEqual(name.utf8)
+        }
     }
 }
 

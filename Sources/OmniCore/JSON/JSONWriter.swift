@@ -141,6 +141,13 @@ public struct JSONWriter: Sendable {
         needsComma = true
     }
 
+    /// A finished JSON value, which `body` appends.
+    mutating func write(_ body: (inout [UInt8]) -> Void) {
+        separate()
+        body(&bytes)
+        needsComma = true
+    }
+
     /// A fixed JSON value, passed through unchanged.
     public mutating func raw(_ json: StaticString) {
         separate()
@@ -200,6 +207,12 @@ public struct JSONWriter: Sendable {
     public mutating func member(_ name: StaticString, _ value: JSONValue) {
         self.name(name)
         self.value(value)
+    }
+
+    /// Finished members, with the commas between them and without the braces around them.
+    public mutating func members(raw members: [UInt8]) {
+        if members.isEmpty { return }
+        write { $0.append(contentsOf: members) }
     }
 
     public mutating func member(_ name: StaticString, raw json: [UInt8]) {

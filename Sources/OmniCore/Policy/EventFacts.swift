@@ -37,8 +37,8 @@ public struct EventFacts: Hashable, Sendable {
         isAboutPeople: Bool = false
     ) {
         self.tool = tool
-        self.isAboutPeople = isAboutPeople || Self.isAboutPeople(type)
         self.type = type.lowercased()
+        self.isAboutPeople = isAboutPeople || Self.isAboutPeople(lowercased: self.type)
         self.audience = audience
         self.mcpName = mcpName
         mcpNameLowercased = mcpName?.lowercased()
@@ -54,19 +54,71 @@ public struct EventFacts: Hashable, Sendable {
 
     /// From an event that came as JSON (the Redis channel, a test broadcast).
     public init(type: String, audience: Audience = .subscribers, data: JSONValue) {
-        func text(_ name: String) -> String? { data[name]?.string }
-        self.init(
-            type: type, audience: audience, mcpName: text("mcp_name"),
-            severity: text("severity"), oldStatus: text("old_status"),
-            newStatus: text("new_status"), state: text("new_state") ?? text("state"),
-            healthStatus: text("health_status"),
-            failureCycles: data["failure_cycles"]?.int.map { Int(clamping: $0) },
-            userRole: text("user_role") ?? text("role"), actionType: text("action_type"),
-            tool: text("tool") ?? text("tool_name"),
-            isAboutPeople: ["user_id", "user_email", "username"].contains { data[$0] != nil })
+        let bytes = data.bytes
+        self = unsafe EventFacts(
+            type: type, audience: audience, data: ByteRange(offset: 0, count: bytes.count),
+            in: bytes.span.bytes)
     }
 
-    private static func isAboutPeople(_ type: String) -> Bool {
-        ["user_", "prompt_guard_", "access_"].contains { type.lowercased().hasPrefix($0) }
+    /// From validated JSON, in one walk. The last of equal names counts.
+    public init(
+        type: String, audience: Audience = .subscribers, data: ByteRange, in bytes: RawSpan
+    ) {
+        var finding = Finding()
+        var members = JSONMembers(of: data, in: bytes)
+        while let member = members.next(in: bytes) { finding.note(member, bytes) }
+        self.init(
+            type: type, audience: audience, mcpName: finding.mcpName, severity: finding.severity,
+            oldStatus: finding.oldStatus, newStatus: finding.newStatus,
+            state: finding.newState ?? finding.state, healthStatus: finding.healthStatus,
+            failureCycles: finding.failureCycles, userRole: finding.userRole ?? finding.role,
+            actionType: finding.actionType, tool: finding.tool ?? finding.toolName,
+            isAboutPeople: finding.isAboutPeople)
+    }
+
+    /// What a walk over the members of `data` has found.
+    private struct Finding {
+        var mcpName: String?
+        var severity: String?
+        var oldStatus: String?
+        var newStatus: String?
+        var newState: String?
+        var state: String?
+        var healthStatus: String?
+        var failureCycles: Int?
+        var userRole: String?
+        var role: String?
+        var actionType: String?
+        var tool: String?
+        var toolName: String?
+        var isAboutPeople = false
+
+        mutating func note(_ member: JSONMember, _ bytes: RawSpan) {
+            func text() -> String? { JSONScanner.string(member.value, in: bytes) }
+            switch JSONScanner.string(member.name, in: bytes) {
+            case "mcp_name": mcpName = text()
+            case "severity": severity = text()
+            case "old_status": oldStatus = text()
+            case "new_status": newStatus = text()
+            case "new_state": newState = text()
+            case "state": state = text()
+            case "health_status": healthStatus = text()
+            case "failure_cycles":
+                failureCycles = JSONScanner.wholeNumber(member.value, in: bytes).map {
+                    Int(clamping: $0)
+                }
+            case "user_role": userRole = text()
+            case "role": role = text()
+            case "action_type": actionType = text()
+            case "tool": tool = text()
+            case "tool_name": toolName = text()
+            case "user_id", "user_email", "username": isAboutPeople = true
+            default: break
+            }
+        }
+    }
+
+    private static func isAboutPeople(lowercased type: String) -> Bool {
+        type.hasPrefix("user_") || type.hasPrefix("prompt_guard_") || type.hasPrefix("access_")
     }
 }

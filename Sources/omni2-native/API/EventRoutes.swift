@@ -211,15 +211,16 @@ struct EventRoutes {
     }
 
     private func publish(_ call: Router.Call) {
-        guard let body = call.json() else { return }
-        switch hub.publish(request: body, crossing: crossing) {
-        case .event(let sequence):
-            audit.done(call.exchange, by: call.principal, "event.publish", body["type"]?.string)
-            call.respond(HTTPResponse(json: ["success": true, "seq": .int(Int64(sequence))]))
-        case .invalid: call.fail(.badRequest, PublishRequest.rule)
-        case .tooLarge(let limit):
-            call.fail(.contentTooLarge, "An event has at most \(limit) bytes.")
+        guard call.json() != nil else { return }
+        guard let request = call.request.body.withRawSpan({ PublishRequest($0) }) else {
+            return call.fail(.badRequest, PublishRequest.rule)
         }
+        guard let sequence = hub.publish(request, crossing: crossing) else {
+            return call.fail(
+                .contentTooLarge, "An event has at most \(hub.settings.publishedBytesMax) bytes.")
+        }
+        audit.done(call.exchange, by: call.principal, "event.publish", request.event.type)
+        call.respond(HTTPResponse(json: ["success": true, "seq": .int(Int64(sequence))]))
     }
 
     private func list(_ call: Router.Call) {

@@ -56,14 +56,9 @@ final class EventBus {
             json.member("type", event.type)
             json.member("origin", origin)
             if event.facts.audience == .everyone { json.member("audience", "everyone") }
+            json.members(raw: event.members)
         }
-        var bytes = json.take()
-        if !event.members.isEmpty {
-            bytes[bytes.count - 1] = UInt8(ascii: ",")
-            bytes += event.members
-            bytes.append(UInt8(ascii: "}"))
-        }
-        if link.publish(Self.channel, bytes) { sent += 1 }
+        if link.publish(Self.channel, json.take()) { sent += 1 }
     }
 
     private static let ofLeader: Set<String> = [

@@ -19,11 +19,15 @@ struct ServiceEvent: Sendable {
         _ type: String, to audience: EventFacts.Audience = .subscribers, data: JSONValue,
         members: JSONValue
     ) {
+        self.init(
+            type, facts: EventFacts(type: type, audience: audience, data: data),
+            members: Array(members.bytes.dropFirst().dropLast()))
+    }
+
+    init(_ type: String, facts: EventFacts, members: [UInt8]) {
         self.type = type
-        facts = EventFacts(type: type, audience: audience, data: data)
-        var json = JSONWriter()
-        json.value(members)
-        self.members = Array(json.take().dropFirst().dropLast())
+        self.facts = facts
+        self.members = members
     }
 }
 

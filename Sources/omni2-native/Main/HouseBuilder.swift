@@ -472,7 +472,7 @@ struct HouseBuilder {
         door.otherTimer = { [unowned hub] token in
             if token.kind == HotKind.hub.rawValue { hub.fired(token) }
         }
-        door.otherCompletion = { [unowned fanout = hub.fanout] completion in
+        door.otherCompletion = { [fanout = hub.fanout] completion in
             if completion.token.kind == HotKind.flight.rawValue { fanout.flown(completion) }
         }
         return door

@@ -18,8 +18,8 @@ protocol FanoutPeers: AnyObject {
 /// At the end of a turn each subscriber that is behind and idle gets one send of all that is
 /// contiguous for it, straight from the log. The kernel takes what fits at once and never looks at
 /// the memory later, so nothing in the log is ever waited for; the rest of a cut frame is copied to
-/// the subscriber's own connection. Under load turns grow and sends coalesce by themselves; once a
-/// drain takes longer than `slowDrain` and events come faster than drains, the next drain waits.
+/// the subscriber's own connection. Under load turns grow and sends coalesce by themselves; a drain
+/// that took longer than `slowDrain` is followed by a pause of as long in which events gather.
 final class Fanout {
     struct Settings {
         var subscribersMax = 10_000
@@ -71,7 +71,10 @@ final class Fanout {
     /// Before the first drain there is none that the turn could follow.
     private var drainTurn = UInt64.max - 1
     private var drainStart = MonotonicTime.zero
-    private var pauseEnd: MonotonicTime?
+    /// No drain begins before this.
+    private var pauseEnd = MonotonicTime.zero
+    /// A timer will make a turn when the pause ends.
+    private var isPausing = false
 
     /// `events`: what a predecessor left; nil begins a log of one's own.
     init(
@@ -168,8 +171,18 @@ final class Fanout {
 
     /// End of the turn.
     func turnEnds() {
+        if resumeSlot == 0, turn == drainTurn &+ 1 { drained() }
         drain()
         turn &+= 1
+    }
+
+    /// In the turn after a drain the kernel has taken all of it. Events that come while the ones
+    /// before are still being sent, or right behind them, would cost a send each for every
+    /// subscriber: so a slow drain is followed by a pause, and after a longer silence there is none.
+    private func drained() {
+        let cost = io.now - drainStart
+        statistics.drainTime.observe(Double(cost.nanosecondsClamped) * 1e-9)
+        if cost > settings.slowDrain { pauseEnd = io.now + min(cost, settings.drainPauseMax) }
     }
 
     /// Everyone who is behind and idle gets what there is.
@@ -196,21 +209,15 @@ final class Fanout {
         if budget < settings.flightsPerTurnMax { drainTurn = turn }
     }
 
-    /// Events that come while the ones before are still being sent would cost a send each for every
-    /// subscriber: a pause lets them gather.
     private func mustPause() -> Bool {
-        if let end = pauseEnd {
-            if io.now < end { return true }
-            pauseEnd = nil
+        guard resumeSlot == 0, io.now < pauseEnd else {
+            isPausing = false
             return false
         }
-        guard resumeSlot == 0, turn == drainTurn &+ 1 else { return false }
-        let cost = io.now - drainStart
-        statistics.drainTime.observe(Double(cost.nanosecondsClamped) * 1e-9)
-        guard cost > settings.slowDrain else { return false }
-        let end = io.now + min(cost, settings.drainPauseMax)
-        pauseEnd = end
-        _ = io.schedule(at: end, token: HotKind.hub.token(0, HubClock.drain.rawValue))
+        if !isPausing {
+            isPausing = true
+            _ = io.schedule(at: pauseEnd, token: HotKind.hub.token(0, HubClock.drain.rawValue))
+        }
         return true
     }
 

@@ -6,7 +6,7 @@ protocol HubOffice: AnyObject {
     /// Answered by `statusArrived`, with the same access.
     func wantsStatus(_ peer: HubPeerID, _ access: EventAccess)
     /// Answered by `tell`; false when too many wait for that.
-    func wantsPublished(_ request: JSONValue, _ peer: HubPeerID) -> Bool
+    func wantsPublished(_ request: PublishRequest, _ peer: HubPeerID) -> Bool
     func left(_ principal: Principal, _ address: String?)
     func lagged(_ host: String?, missed: UInt64)
 }

@@ -91,7 +91,8 @@ enum HubAction {
     case subscribe([String], JSONValue)
     case unsubscribe(String)
     case resume(UInt64)
-    case publish(JSONValue)
+    /// Nil when it is not what `PublishRequest.rule` says.
+    case publish(PublishRequest?)
     case unknown
 
     /// A place that no log reaches: who names it gets a snapshot marked `resync`.
@@ -107,7 +108,22 @@ enum HubAction {
             self = .ping
             return
         }
-        guard let value = Self.object(message), let action = value["action"]?.string else {
+        guard let root = JSONScanner.object(in: message),
+            let action = JSONScanner.string(
+                JSONScanner.member("action", of: root, in: message), in: message)
+        else {
+            // Text that is not JSON is ignored: the protocol has no reply for it.
+            self = .unknown
+            return
+        }
+        // Programs send events by the thousand: those pass without a tree.
+        self =
+            action == "publish"
+            ? .publish(PublishRequest(root, in: message)) : HubAction(action, of: message)
+    }
+
+    private init(_ action: String, of message: RawSpan) {
+        guard let value = Self.tree(message) else {
             self = .unknown
             return
         }
@@ -120,16 +136,15 @@ enum HubAction {
         case "unsubscribe": self = .unsubscribe(value["subscription_id"]?.string ?? "")
         case "resume":
             self = .resume(value["since"]?.int.flatMap { UInt64(exactly: $0) } ?? Self.nowhere)
-        case "publish": self = .publish(value)
         default: self = .unknown
         }
     }
 
-    private static func object(_ message: RawSpan) -> JSONValue? {
+    private static func tree(_ message: RawSpan) -> JSONValue? {
         do throws(JSONError) {
             return try JSONValue(parsing: message)
         } catch {
-            // Text that is not JSON is ignored: the protocol has no reply for it.
+            // JSON, but of too many values: nothing that a client would have to say.
             return nil
         }
     }

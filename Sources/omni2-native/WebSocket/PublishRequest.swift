@@ -1,7 +1,7 @@
 import OmniCore
 
 /// An event from outside: `{type, data, topic}`, checked.
-struct PublishRequest {
+struct PublishRequest: Sendable {
     let event: ServiceEvent
 
     static let rule = """
@@ -14,19 +14,59 @@ struct PublishRequest {
         "error", "ping", "pong",
     ]
 
-    /// Nil when it is not what `rule` says.
-    init?(_ value: JSONValue) {
-        guard let type = value["type"]?.string, Self.isName(type),
-            !Self.reserved.contains(type)
-        else { return nil }
-        let data = value["data"] ?? [:]
-        guard data.object != nil else { return nil }
-        var members: JSONValue = ["data": data]
-        if let topic = value["topic"], topic != .null {
-            guard let name = topic.string, Self.isName(name) else { return nil }
-            members["topic"] = .string(name)
+    /// What the client calls it: finished JSON, for the reply.
+    let id: [UInt8]?
+
+    /// From a JSON text. Nil when it is not what `rule` says.
+    init?(_ text: RawSpan) {
+        guard let request = JSONScanner.object(in: text) else { return nil }
+        self.init(request, in: text)
+    }
+
+    /// From validated JSON. What is inside of `data` travels on as it was written.
+    init?(_ request: ByteRange, in bytes: RawSpan) {
+        let parts = Parts(request, in: bytes)
+        guard let type = Self.name(parts.type, in: bytes), !Self.reserved.contains(type) else {
+            return nil
         }
-        event = ServiceEvent(type, to: .subscribers, data: data, members: members)
+        var json = JSONWriter(reserving: request.count)
+        var facts = EventFacts(type: type)
+        if let data = parts.data {
+            guard JSONScanner.kind(of: data, in: bytes) == .object else { return nil }
+            json.member("data", compact: data, of: bytes)
+            facts = EventFacts(type: type, data: data, in: bytes)
+        } else {
+            json.memberObject("data") { _ in }
+        }
+        if let topic = parts.topic, !JSONScanner.isNull(topic, in: bytes) {
+            guard let name = Self.name(topic, in: bytes) else { return nil }
+            json.member("topic", name)
+        }
+        event = ServiceEvent(type, facts: facts, members: json.take())
+        id = parts.id.map { JSONScanner.copy($0, from: bytes) }
+    }
+
+    /// Where the members lie. The last of equal names counts.
+    private struct Parts {
+        var type: ByteRange?
+        var data: ByteRange?
+        var topic: ByteRange?
+        var id: ByteRange?
+
+        init(_ request: ByteRange, in bytes: RawSpan) {
+            var members = JSONMembers(of: request, in: bytes)
+            while let member = members.next(in: bytes) {
+                if member.isNamed("type", in: bytes) { type = member.value }
+                if member.isNamed("data", in: bytes) { data = member.value }
+                if member.isNamed("topic", in: bytes) { topic = member.value }
+                if member.isNamed("id", in: bytes) { id = member.value }
+            }
+        }
+    }
+
+    private static func name(_ value: ByteRange?, in bytes: RawSpan) -> String? {
+        guard let name = JSONScanner.string(value, in: bytes), isName(name) else { return nil }
+        return name
     }
 
     private static func isName(_ text: String) -> Bool {

@@ -45,10 +45,11 @@ extension WebSocketHub {
         peer.send(text: reply.bytes)
     }
 
-    private func publish(_ request: JSONValue, _ peer: WebSocketConversation) {
+    private func publish(_ request: PublishRequest?, _ peer: WebSocketConversation) {
         guard peer.principal.isAdministrator else {
             return refuse(peer, "publishing needs the role super_admin")
         }
+        guard let request else { return refuse(peer, PublishRequest.rule) }
         if let office {
             guard office.wantsPublished(request, id(of: Int(peer.slot))) else {
                 return refuse(peer, "too many events wait to be published, try again")
@@ -59,15 +60,17 @@ extension WebSocketHub {
     }
 
     /// Publishes, and says what became of it.
-    func reply(to request: JSONValue) -> [UInt8] {
-        switch publish(request: request, crossing: crossing) {
-        case .event(let sequence):
-            var reply: JSONValue = ["type": "published", "seq": .int(Int64(sequence))]
-            if let id = request["id"] { reply["id"] = id }
-            return reply.bytes
-        case .invalid: return refusal(PublishRequest.rule)
-        case .tooLarge(let limit): return refusal("an event has at most \(limit) bytes")
+    func reply(to request: PublishRequest) -> [UInt8] {
+        guard let sequence = publish(request, crossing: crossing) else {
+            return refusal("an event has at most \(settings.publishedBytesMax) bytes")
         }
+        var json = JSONWriter(reserving: 64)
+        json.object { json in
+            json.member("type", "published")
+            json.member("seq", sequence)
+            if let id = request.id { json.member("id", raw: id) }
+        }
+        return json.take()
     }
 
     private func refuse(_ peer: WebSocketConversation, _ why: String) {

@@ -52,7 +52,6 @@ final class WebSocketHub: WebSocketApplication {
     /// Far from 0, so that a connection of a predecessor may have been silent for long.
     private(set) var second = WebSocketHub.firstSecond
     private static let firstSecond: UInt32 = 1 << 24
-    private var json = JSONWriter()
     var statistics = Statistics()
     /// Every event, finished, for whoever passes it on to other rings.
     var relay: (RawSpan, EventFacts) -> Void = { _, _ in }
@@ -123,18 +122,14 @@ final class WebSocketHub: WebSocketApplication {
     /// Puts an event on the bus; its sequence number, nil when it is larger than the log takes.
     @discardableResult
     func publish(_ event: ServiceEvent) -> UInt64? {
-        json.beginObject()
-        json.member("type", event.type)
-        json.member("timestamp", clock.now.eventText)
-        json.member("seq", fanout.events.next)
-        json.endObject()
-        var bytes = json.take()
-        if !event.members.isEmpty {
-            bytes[bytes.count - 1] = UInt8(ascii: ",")
-            bytes += event.members
-            bytes.append(UInt8(ascii: "}"))
+        var json = JSONWriter(reserving: event.members.count + 128)
+        json.object { json in
+            json.member("type", event.type)
+            json.member("timestamp", clock.now.eventText)
+            json.member("seq", fanout.events.next)
+            json.members(raw: event.members)
         }
-        return bytes.withRawSpan { publish($0, facts: event.facts) }
+        return json.take().withRawSpan { publish($0, facts: event.facts) }
     }
 
     /// A finished event object, which carries the sequence number `lastSequence + 1`.
@@ -159,20 +154,13 @@ final class WebSocketHub: WebSocketApplication {
         _ = bytes.withRawSpan { publish($0, facts: facts) }
     }
 
-    enum Published {
-        case event(UInt64)
-        case invalid
-        case tooLarge(limit: Int)
-    }
-
-    /// An event from outside; the caller has checked who asks.
-    func publish(request: JSONValue, crossing: (ServiceEvent) -> Void) -> Published {
-        guard let request = PublishRequest(request) else { return .invalid }
+    /// An event from outside; the caller has checked who asks. Nil when it is too large.
+    func publish(_ request: PublishRequest, crossing: (ServiceEvent) -> Void) -> UInt64? {
         guard request.event.members.count <= settings.publishedBytesMax,
             let sequence = publish(request.event)
-        else { return .tooLarge(limit: settings.publishedBytesMax) }
+        else { return nil }
         crossing(request.event)
-        return .event(sequence)
+        return sequence
     }
 
     /// End of the turn.

@@ -63,4 +63,31 @@ struct FanoutPaceTests {
         let received = ReceivedFrames(fixture.io.peers[subscriber]?.received ?? [])
         #expect(received.frames.count == 4)
     }
+
+    /// The turn behind a drain may bring nothing but the ends of its sends: what comes next gathers
+    /// all the same.
+    @Test func eventsThatComeRightBehindASlowDrainGather() throws {
+        let (fixture, _) = try fixtureWithTwo()
+        publish(fixture)
+        fixture.turn(after: .milliseconds(4))
+        let sends = fixture.io.sendCount
+        fixture.turn(after: .milliseconds(1))
+        publish(fixture)
+        fixture.turn(after: .milliseconds(1))
+        #expect(fixture.io.sendCount == sends, "one millisecond behind a drain of four")
+        fixture.turn(4, after: .milliseconds(1))
+        #expect(fixture.io.sendCount == sends + 1)
+    }
+
+    @Test func aPauseIsNotLongerThanItsLimit() throws {
+        let (fixture, _) = try fixtureWithTwo()
+        publish(fixture)
+        fixture.turn(after: .milliseconds(400))
+        let sends = fixture.io.sendCount
+        publish(fixture)
+        fixture.turn(after: .milliseconds(4))
+        #expect(fixture.io.sendCount == sends)
+        fixture.turn(2, after: .milliseconds(1))
+        #expect(fixture.io.sendCount == sends + 1, "five milliseconds are the most")
+    }
 }

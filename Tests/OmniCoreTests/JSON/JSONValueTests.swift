@@ -38,6 +38,17 @@ struct JSONValueTests {
         #expect(value.text == #"{"b":3,"c":"x"}"#)
     }
 
+    /// In objects of a few members and of many, which are looked through in different ways.
+    @Test(arguments: [2, 16, 17, 100])
+    func theLastOfEqualNamesWins(_ count: Int) throws {
+        let members = (0..<count - 1).map { #""m\#($0)":\#($0)"# }
+        let text = "{" + members.joined(separator: ",") + #","m0":"last"}"#
+        let value = try JSONValue(parsing: text)
+        #expect(value.object?.count == count - 1)
+        #expect(value.object?.names.first == "m0")
+        #expect(value["m0"]?.string == "last")
+    }
+
     @Test func objectsAreEqualWhateverTheirOrder() {
         let left: JSONValue = ["a": 1, "b": [2]]
         let right: JSONValue = ["b": [2], "a": 1]

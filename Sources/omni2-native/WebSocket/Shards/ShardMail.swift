@@ -42,7 +42,7 @@ enum ShardReport: Sendable {
     case opened(RingAddress)
     case failed(SystemError)
     case wantsStatus(HubPeerID, EventAccess)
-    case wantsPublished(HubPeerID, JSONValue)
+    case wantsPublished(HubPeerID, PublishRequest)
     case left(Principal, String?)
     case lagged(String?, missed: UInt64)
     case report(UInt64, HubReport)

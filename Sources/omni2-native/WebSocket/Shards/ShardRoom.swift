@@ -33,7 +33,7 @@ final class ShardRoom {
         door.otherTimer = { [unowned hub] token in
             if token.kind == HotKind.hub.rawValue { hub.fired(token) }
         }
-        door.otherCompletion = { [unowned fanout = hub.fanout] completion in
+        door.otherCompletion = { [fanout = hub.fanout] completion in
             if completion.token.kind == HotKind.flight.rawValue { fanout.flown(completion) }
         }
         hub.start()
@@ -134,7 +134,7 @@ final class ShardOffice: HubOffice {
         letters.append(.wantsStatus(peer, access))
     }
 
-    func wantsPublished(_ request: JSONValue, _ peer: HubPeerID) -> Bool {
+    func wantsPublished(_ request: PublishRequest, _ peer: HubPeerID) -> Bool {
         guard publishing < Self.publishingMax else { return false }
         publishing += 1
         letters.append(.wantsPublished(peer, request))
