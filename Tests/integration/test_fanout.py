@@ -87,7 +87,7 @@ class TestSlowReaders:
         one = daemon(with_websocket(LagMax="512K"))
         # The first phase fills the log once: its memory is taken when it is first written.
         plain, slow = "rate:30:3", "rate:30:9:50"
-        results = tools.loaded(one, 1000, "rate:60:3", plain, slow, size=4096)
+        results = tools.loaded(one, 1000, "rate:60:3", plain, slow, size=4096, stopped=50)
         record_property("figures", f"grown by {results[slow]['grown']:.0f} bytes, p99 {results[plain]['p99']} ms before "
                                    f"and {results[slow]['p99']} ms with 50 of 1000 stopped")
         for phase in results.values():

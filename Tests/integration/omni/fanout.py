@@ -22,11 +22,14 @@ class Tools:
             subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", folder / name,
                             SOURCES / f"{name}.c"], check=True)
 
-    def loaded(self, one, count: int, *phases: str, size: int = 250, timeout: float = 80) -> dict[str, dict]:
-        """Subscribers of one set of connections through some phases of load: figures by phase."""
+    def loaded(self, one, count: int, *phases: str, size: int = 250, stopped: int = 0,
+               timeout: float = 80) -> dict[str, dict]:
+        """Subscribers of one set of connections through some phases of load: figures by phase. `stopped`: how many
+        of them a phase may stop."""
         done = subprocess.run(
             [self.load, "-p", str(one.port), "-k", one.token, "-m", "omni2", "-P", str(one.pid), "-n", str(count),
-             "-b", str(size), *phases], capture_output=True, text=True, timeout=timeout)
+             "-b", str(size), "-s", str(stopped)],
+            input="\n".join(phases), capture_output=True, text=True, timeout=timeout)
         assert done.returncode == 0, done.stderr
         results = {}
         for line in done.stdout.splitlines():
