@@ -1,7 +1,7 @@
 extension Array where Element == UInt8 {
     /// Appends a validated value without the white space between its parts: what it says, member by
     /// member and letter by letter, on one line.
-    public mutating func appendCompact(_ value: ByteRange, of bytes: RawSpan) {
+    mutating func appendCompact(_ value: ByteRange, of bytes: RawSpan) {
         var start = value.offset
         var index = value.offset
         while index < value.end {

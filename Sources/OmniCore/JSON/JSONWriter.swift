@@ -76,72 +76,53 @@ public struct JSONWriter: Sendable {
     // MARK: Values
 
     public mutating func value(_ text: String) {
-        separate()
-        JSONText.appendQuoted(text, to: &bytes)
-        needsComma = true
+        write { JSONText.appendQuoted(text, to: &$0) }
     }
 
     public mutating func value(_ number: Int64) {
-        separate()
-        JSONNumber.append(number, to: &bytes)
-        needsComma = true
+        write { JSONNumber.append(number, to: &$0) }
     }
 
     public mutating func value(_ number: Int) { value(Int64(number)) }
 
     public mutating func value(_ number: UInt64) {
-        separate()
-        JSONNumber.append(number, to: &bytes)
-        needsComma = true
+        write { JSONNumber.append(number, to: &$0) }
     }
 
     /// JSON has no infinities and no NaN; they are written as null.
     public mutating func value(_ number: Double) {
-        separate()
-        JSONNumber.append(number, to: &bytes)
-        needsComma = true
+        write { JSONNumber.append(number, to: &$0) }
     }
 
     public mutating func value(_ flag: Bool) {
-        separate()
-        bytes.append(flag ? "true" : "false")
-        needsComma = true
+        write { $0.append(flag ? "true" : "false") }
     }
 
     public mutating func null() {
-        separate()
-        bytes.append("null")
-        needsComma = true
+        write { $0.append("null") }
     }
 
     /// A string from well-formed UTF-8.
     public mutating func value(utf8 text: RawSpan) {
-        separate()
-        JSONText.appendQuoted(text, to: &bytes)
-        needsComma = true
+        write { JSONText.appendQuoted(text, to: &$0) }
     }
 
     public mutating func value(_ value: JSONValue) {
-        separate()
-        value.append(to: &bytes)
-        needsComma = true
+        write { value.append(to: &$0) }
     }
 
     /// A finished JSON value, passed through unchanged.
     public mutating func raw(_ json: [UInt8]) {
-        separate()
-        bytes.append(contentsOf: json)
-        needsComma = true
+        write { $0.append(contentsOf: json) }
     }
 
     /// A finished JSON value out of another buffer, passed through unchanged.
     public mutating func raw(_ value: ByteRange, of source: RawSpan) {
-        separate()
-        bytes.append(value, of: source)
-        needsComma = true
+        write { $0.append(value, of: source) }
     }
 
-    /// A finished JSON value, which `body` appends.
+    /// A finished value, which `body` appends.
+    @inline(__always)
     mutating func write(_ body: (inout [UInt8]) -> Void) {
         separate()
         body(&bytes)
@@ -150,9 +131,7 @@ public struct JSONWriter: Sendable {
 
     /// A fixed JSON value, passed through unchanged.
     public mutating func raw(_ json: StaticString) {
-        separate()
-        bytes.append(json)
-        needsComma = true
+        write { $0.append(json) }
     }
 
     // MARK: Members
@@ -212,7 +191,7 @@ public struct JSONWriter: Sendable {
     /// Finished members, with the commas between them and without the braces around them.
     public mutating func members(raw members: [UInt8]) {
         if members.isEmpty { return }
-        write { $0.append(contentsOf: members) }
+        raw(members)
     }
 
     public mutating func member(_ name: StaticString, raw json: [UInt8]) {

@@ -211,9 +211,10 @@ struct EventRoutes {
     }
 
     private func publish(_ call: Router.Call) {
-        guard call.json() != nil else { return }
         guard let request = call.request.body.withRawSpan({ PublishRequest($0) }) else {
-            return call.fail(.badRequest, PublishRequest.rule)
+            // Where it is no JSON, `json` says so itself.
+            if call.json() != nil { call.fail(.badRequest, PublishRequest.rule) }
+            return
         }
         guard let sequence = hub.publish(request, crossing: crossing) else {
             return call.fail(

@@ -73,8 +73,6 @@ final class Fanout {
     private var drainStart = MonotonicTime.zero
     /// No drain begins before this.
     private var pauseEnd = MonotonicTime.zero
-    /// A timer will make a turn when the pause ends.
-    private var isPausing = false
 
     /// `events`: what a predecessor left; nil begins a log of one's own.
     init(
@@ -182,12 +180,15 @@ final class Fanout {
     private func drained() {
         let cost = io.now - drainStart
         statistics.drainTime.observe(Double(cost.nanosecondsClamped) * 1e-9)
-        if cost > settings.slowDrain { pauseEnd = io.now + min(cost, settings.drainPauseMax) }
+        guard cost > settings.slowDrain else { return }
+        pauseEnd = io.now + min(cost, settings.drainPauseMax)
+        _ = io.schedule(at: pauseEnd, token: HotKind.hub.token(0, HubClock.drain.rawValue))
     }
 
     /// Everyone who is behind and idle gets what there is.
     func drain() {
-        guard !isHeld, hasNews, !mustPause() else { return }
+        let isPause = resumeSlot == 0 && io.now < pauseEnd
+        guard !isHeld, hasNews, !isPause else { return }
         if resumeSlot == 0 {
             drainStart = io.now
             hasNews = false
@@ -207,18 +208,6 @@ final class Fanout {
         if resumeSlot > 0 { hasNews = true }
         // A drain that sent nothing cost nothing: the next turn may begin after a long wait.
         if budget < settings.flightsPerTurnMax { drainTurn = turn }
-    }
-
-    private func mustPause() -> Bool {
-        guard resumeSlot == 0, io.now < pauseEnd else {
-            isPausing = false
-            return false
-        }
-        if !isPausing {
-            isPausing = true
-            _ = io.schedule(at: pauseEnd, token: HotKind.hub.token(0, HubClock.drain.rawValue))
-        }
-        return true
     }
 
     /// True when something took off.

@@ -30,13 +30,14 @@ struct PublishRequest: Sendable {
             return nil
         }
         var json = JSONWriter(reserving: request.count)
-        var facts = EventFacts(type: type)
+        let facts: EventFacts
         if let data = parts.data {
             guard JSONScanner.kind(of: data, in: bytes) == .object else { return nil }
             json.member("data", compact: data, of: bytes)
             facts = EventFacts(type: type, data: data, in: bytes)
         } else {
             json.memberObject("data") { _ in }
+            facts = EventFacts(type: type)
         }
         if let topic = parts.topic, !JSONScanner.isNull(topic, in: bytes) {
             guard let name = Self.name(topic, in: bytes) else { return nil }
