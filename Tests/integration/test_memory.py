@@ -106,7 +106,7 @@ def test_of_a_call_of_a_child_process(daemon, record_property):
 
 
 def test_of_a_call_that_was_taken_back(daemon, puppets, record_property):
-    """The client hangs up before the answer comes."""
+    """The client hangs up before the answer comes, and waits for another: so only so many are there at once."""
     one = daemon(QUIET, servers={"p": puppets().entry()})
     one.has_loaded("p")
     talker = wire(one, "modern")
@@ -119,7 +119,16 @@ def test_of_a_call_that_was_taken_back(daemon, puppets, record_property):
         with Conversation(one.port) as gone:
             gone.send(f"POST /mcp HTTP/1.1\r\n{head}\r\n".encode() + request.content)
 
-    keeps_nothing(one, lambda: hang_up, record_property)
+    def caller():
+        succeed = echoing(one)()
+
+        def call(number: int) -> None:
+            hang_up(number)
+            succeed(number)
+
+        return call
+
+    keeps_nothing(one, caller, record_property)
 
 
 @pytest.mark.parametrize("collector_is_there", [True, False])
