@@ -5,13 +5,16 @@
  * One policy it shares with the daemon, for it decides how many frames one send carries: a flush that
  * took more than 2 ms is followed by a pause of as long, 5 ms at most, in which frames gather.
  *
- *   limit PORT send|uring[,fixed][,zc][,sqpoll][,defer][,batch=N]
+ *   limit PORT send|uring[,fixed][,zc][,sqpoll][,defer][,batch=N][,of=PID]
  *
  * fixed: registered files; zc: SEND_ZC; sqpoll: a kernel thread submits; defer: DEFER_TASKRUN; batch:
- * sends per submission. Bundles (6.10) have no place here: a bundle sends all provided buffers that lie
+ * sends per submission; of: when its publisher comes it shares the connections of that server, which
+ * must be still whenever this one sends: the same sockets, so that nothing but the servers differs
+ * (it needs the right to trace that process). Bundles (6.10) have no place here: a bundle sends all provided buffers that lie
  * ready, a queue per connection, where one log for all is one plain send of a window. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <liburing.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
@@ -19,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -26,8 +30,8 @@
 
 enum { SUBSCRIBERS = 16384, RING = 8192, SLOW_NS = 2000000, PAUSE_NS_MAX = 5000000 };
 
-static int uses_files, uses_zc;
-static unsigned batch = 256;
+static int uses_files, uses_zc, owner;
+static unsigned batch = 1024;
 
 static int subscribers[SUBSCRIBERS], count, poller;
 static unsigned char out[1 << 20];
@@ -143,6 +147,34 @@ static void flush_send(void) {
             fail("send");
 }
 
+static int by_number(const void *left, const void *right) {
+    return *(const int *)left - *(const int *)right;
+}
+
+/* Of the owner's files the connections, in the order in which it accepted them. */
+static void share_connections(void) {
+    char name[64];
+    int process = pidfd_open(owner, 0), theirs[SUBSCRIBERS], files = 0;
+    snprintf(name, sizeof name, "/proc/%d/fd", owner);
+    DIR *folder = opendir(name);
+    if (process < 0 || !folder) fail("the connections' owner");
+    for (struct dirent *entry; (entry = readdir(folder)) && files < SUBSCRIBERS;)
+        if (entry->d_name[0] != '.') theirs[files++] = atoi(entry->d_name);
+    closedir(folder);
+    qsort(theirs, (size_t)files, sizeof *theirs, by_number);
+    for (int i = 0; i < files; i++) {
+        struct sockaddr_in peer;
+        socklen_t size = sizeof peer;
+        int fd = pidfd_getfd(process, theirs[i], 0);
+        if (fd < 0) fail("pidfd_getfd");
+        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0 && peer.sin_family == AF_INET)
+            subscribers[count++] = fd;
+        else
+            close(fd);
+    }
+    close(process);
+}
+
 /* State 0: the handshake is to come; 1: a subscriber; 2: the publisher. */
 static void readable(uint32_t fd, uint32_t state) {
     static unsigned char bytes[1 << 19];
@@ -160,6 +192,7 @@ static void readable(uint32_t fd, uint32_t state) {
     int is_publisher = memmem(bytes, (size_t)got, "GET /pub", 8) != NULL;
     send((int)fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
     if (!is_publisher) subscribers[count++] = (int)fd;
+    else if (owner) share_connections();
     struct epoll_event event = {
         .events = EPOLLIN, .data.u64 = (uint64_t)(is_publisher ? 2 : 1) << 32 | fd};
     epoll_ctl(poller, EPOLL_CTL_MOD, (int)fd, &event);
@@ -172,6 +205,8 @@ int main(int argc, char **argv) {
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
+    const char *of = strstr(argv[2], "of=");
+    if (of) owner = atoi(of + 3);
     if (uses_ring) open_ring(argv[2]);
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);

@@ -1,10 +1,11 @@
 /* Load generator for WebSocket fan-out: N subscribers over several loopback addresses, one
  * publisher, every event marked with a number and a monotonic time.
  *
- *   load [OPTION…]      reads phases, a line each: flight:DEPTH:SECONDS   so many events on their way
- *                                                  rate:PER_SECOND:SECONDS[:STOPPED]
+ *   load [OPTION…]      reads phases, a line each: [twin:]flight:DEPTH:SECONDS   so many on their way
+ *                                                  [twin:]rate:PER_SECOND:SECONDS[:STOPPED]
  *
- * One set of connections serves all phases; the end of input ends it. When all are connected, and
+ * The twin is a process (-T its port, -t its id) that shares the server's connections and takes events
+ * raw: with `twin:` it is the one that sends them. One set of connections serves all phases; the end of input ends it. When all are connected, and
  * after each phase, it prints one line of key=value pairs: deliveries per second and per server CPU
  * second, latency percentiles, what was lost or out of order, how much the server grew. During a
  * phase with STOPPED (at most -s of them), that many subscribers read nothing; afterwards they read
@@ -23,9 +24,19 @@ typedef struct {
 } Peer;
 
 static struct {
-    int count, bytes, pid;
-    const char *path, *publisher_path, *mode;
-} o = {.count = 1000, .bytes = 250, .path = "/ws", .publisher_path = "/ws", .mode = "omni2"};
+    int count, bytes;
+    const char *path, *publisher_path;
+} o = {.count = 1000, .bytes = 250, .path = "/ws", .publisher_path = "/ws"};
+
+/* Who sends the events on. */
+typedef struct {
+    const char *mode;
+    int port, pid, publisher, filler;
+    uint64_t payload_bytes;
+} Sender;
+
+static Sender server = {.mode = "omni2", .publisher = -1}, twin = {.mode = "raw", .publisher = -1};
+static Sender *sender = &server;
 
 /* What one phase has seen. */
 static struct {
@@ -34,20 +45,20 @@ static struct {
 } seen;
 
 static Peer *peers;
-static int publisher = -1, poller, filler, stopped_max;
-static uint64_t number, payload_bytes;
+static int poller, stopped_max;
+static uint64_t number;
 static uint32_t *samples;
 
-/* CPU time of all of the server's threads, in nanoseconds. */
-static uint64_t server_cpu(void) {
+/* CPU time of all of the sender's threads, in nanoseconds. */
+static uint64_t sender_cpu(void) {
     char name[300];
     uint64_t sum = 0;
-    snprintf(name, sizeof name, "/proc/%d/task", o.pid);
+    snprintf(name, sizeof name, "/proc/%d/task", sender->pid);
     DIR *tasks = opendir(name);
     if (!tasks) return 0;
     for (struct dirent *entry; (entry = readdir(tasks));) {
         if (entry->d_name[0] == '.') continue;
-        snprintf(name, sizeof name, "/proc/%d/task/%s/schedstat", o.pid, entry->d_name);
+        snprintf(name, sizeof name, "/proc/%d/task/%s/schedstat", sender->pid, entry->d_name);
         FILE *file = fopen(name, "r");
         unsigned long long run = 0;
         if (file && fscanf(file, "%llu", &run) == 1) sum += run;
@@ -57,11 +68,11 @@ static uint64_t server_cpu(void) {
     return sum;
 }
 
-/* The server's resident set, all of it, in bytes. */
-static long server_memory(void) {
+/* The sender's resident set, all of it, in bytes. */
+static long sender_memory(void) {
     char name[64];
     long pages = 0;
-    snprintf(name, sizeof name, "/proc/%d/statm", o.pid);
+    snprintf(name, sizeof name, "/proc/%d/statm", sender->pid);
     FILE *file = fopen(name, "r");
     if (!file) return 0;
     if (fscanf(file, "%*d %ld", &pages) != 1) pages = 0;
@@ -76,22 +87,22 @@ static void publish(void) {
     if (!pad[0]) memset(pad, 'x', sizeof pad - 1);
     seen.published += 1;
     number += 1;
-    int wraps = strcmp(o.mode, "omni2") == 0;
+    int wraps = strcmp(sender->mode, "omni2") == 0;
     int count = snprintf(
         text, sizeof text, "%s{\"n\":%llu,\"t\":%llu,\"pad\":\"%.*s\"}%s",
         wraps ? "{\"action\":\"publish\",\"type\":\"bench\",\"data\":" : "",
-        (unsigned long long)number, (unsigned long long)now(), filler, pad, wraps ? "}" : "");
+        (unsigned long long)number, (unsigned long long)now(), sender->filler, pad, wraps ? "}" : "");
     int sent;
-    if (strcmp(o.mode, "post") == 0) {
+    if (strcmp(sender->mode, "post") == 0) {
         char head[256];
         int total = snprintf(
             head, sizeof head, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n",
             o.publisher_path, count);
         memmove(text + total, text, (size_t)count);
         memcpy(text, head, (size_t)total);
-        sent = send_all(publisher, text, (size_t)(total + count));
+        sent = send_all(sender->publisher, text, (size_t)(total + count));
     } else {
-        sent = send_text(publisher, text, (size_t)count);
+        sent = send_text(sender->publisher, text, (size_t)count);
     }
     if (!sent) die("publish");
 }
@@ -114,7 +125,7 @@ static void event(Peer *peer, const unsigned char *payload, size_t count, uint64
     uint64_t which = strtoull(mark + 4, &end, 10);
     if (strncmp(end, ",\"t\":", 5) != 0) return;
     uint64_t sent = strtoull(end + 5, NULL, 10);
-    payload_bytes = count;
+    sender->payload_bytes = count;
     if (peer->last && which != peer->last + 1) {
         if (which > peer->last) seen.lost += which - peer->last - 1;
         else seen.disordered += 1;
@@ -164,7 +175,7 @@ static void read_peer(Peer *peer) {
 
 static void drain_publisher(void) {
     char bytes[65536];
-    while (recv(publisher, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {}
+    while (recv(sender->publisher, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {}
 }
 
 static void turn(int wait) {
@@ -214,21 +225,26 @@ static void connect_all(void) {
     usleep(300000);
 }
 
+static void connect_publisher(Sender *to, const char *path) {
+    to->publisher = dial_port(0, to->port);
+    if (strcmp(to->mode, "post") != 0) {
+        if (!ask_upgrade(to->publisher, path)) die("upgrade");
+        finish_handshake(to->publisher);
+    }
+    watch(to->publisher, NULL);
+}
+
 static void subscribe_all(void) {
     static const char wish[] = "{\"action\":\"subscribe\",\"event_types\":[\"bench\"]}";
     for (int i = 0; i < o.count; i++) {
-        if (strcmp(o.mode, "omni2") == 0 && !send_text(peers[i].fd, wish, sizeof wish - 1))
+        if (strcmp(sender->mode, "omni2") == 0 && !send_text(peers[i].fd, wish, sizeof wish - 1))
             die("subscribe");
         watch(peers[i].fd, &peers[i]);
         if (i % 256 == 0) turn(0);
     }
-    int posts = strcmp(o.mode, "post") == 0;
-    publisher = dial(0);
-    if (!posts) {
-        if (!ask_upgrade(publisher, o.publisher_path)) die("upgrade");
-        finish_handshake(publisher);
-    }
-    watch(publisher, NULL);
+    /* The twin first: it takes every connection of the server for a subscriber's. */
+    if (twin.pid) connect_publisher(&twin, "/pub");
+    connect_publisher(&server, o.publisher_path);
     for (uint64_t end = now() + 500000000u; now() < end;) turn(10);
 }
 
@@ -250,13 +266,15 @@ static void settle(uint64_t due) {
 }
 
 /* Until here nothing counts: connections are warm, and an event has the size that was asked for. */
-static void calibrate(void) {
+static void calibrate(Sender *who) {
+    memset(&seen, 0, sizeof seen);
+    sender = who;
     for (int i = 0; i < 3; i++) {
         publish();
         settle(seen.published * (uint64_t)o.count);
-        if (!payload_bytes) continue;
-        filler += o.bytes - (int)payload_bytes;
-        if (filler < 0) filler = 0;
+        if (!who->payload_bytes) continue;
+        who->filler += o.bytes - (int)who->payload_bytes;
+        if (who->filler < 0) who->filler = 0;
     }
     if (seen.deliveries < seen.published * (uint64_t)o.count) {
         fprintf(stderr, "load: %llu of %llu first deliveries arrived\n",
@@ -292,24 +310,27 @@ static void resume_readers(int count) {
 }
 
 static void phase(const char *text) {
+    const char *whole = text;
     double rate = 0, seconds = 1;
-    int depth = 0, stopped = 0;
-    if ((sscanf(text, "flight:%d:%lf", &depth, &seconds) != 2
+    int depth = 0, stopped = 0, is_twins = strncmp(text, "twin:", 5) == 0;
+    if (is_twins) text += 5;
+    sender = is_twins ? &twin : &server;
+    if (sender->pid == 0 || (sscanf(text, "flight:%d:%lf", &depth, &seconds) != 2
          && sscanf(text, "rate:%lf:%lf:%d", &rate, &seconds, &stopped) < 2)
         || stopped > stopped_max) {
-        fprintf(stderr, "load: no such phase: %s\n", text);
+        fprintf(stderr, "load: no such phase: %s\n", whole);
         exit(2);
     }
     memset(&seen, 0, sizeof seen);
     uint64_t readers = (uint64_t)(o.count - stopped);
     stop_readers(stopped);
-    long memory = server_memory();
-    uint64_t cpu = server_cpu(), start = now();
+    long memory = sender_memory();
+    uint64_t cpu = sender_cpu(), start = now();
     pump(rate, depth, seconds, readers);
-    double wall = (double)(now() - start) / 1e9, used = (double)(server_cpu() - cpu) / 1e9;
+    double wall = (double)(now() - start) / 1e9, used = (double)(sender_cpu() - cpu) / 1e9;
     uint64_t counted = seen.deliveries, due = seen.published * readers;
     settle(due);
-    long grown = server_memory() - memory;
+    long grown = sender_memory() - memory;
     long long missing = (long long)(due - seen.deliveries);
     qsort(samples, seen.samples, sizeof *samples, by_size);
     double p50 = percentile(0.5), p99 = percentile(0.99), longest = percentile(1);
@@ -317,7 +338,7 @@ static void phase(const char *text) {
     printf(
         "phase=%s events=%llu bytes=%llu per_s=%.0f per_cpu_s=%.0f core=%.3f p50=%.3f p99=%.3f "
         "max=%.3f missing=%lld lost=%llu disordered=%llu resyncs=%llu closed=%llu grown=%ld\n",
-        text, (unsigned long long)seen.published, (unsigned long long)payload_bytes,
+        whole, (unsigned long long)seen.published, (unsigned long long)sender->payload_bytes,
         (double)counted / wall, used > 0 ? (double)counted / used : 0, used / wall, p50, p99,
         longest, missing, (unsigned long long)seen.lost, (unsigned long long)seen.disordered,
         (unsigned long long)seen.resyncs, (unsigned long long)seen.closed, grown);
@@ -325,17 +346,19 @@ static void phase(const char *text) {
 }
 
 int main(int argc, char **argv) {
-    for (int c; (c = getopt(argc, argv, "p:n:a:b:P:k:u:U:m:s:")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "p:P:T:t:n:a:b:k:u:U:m:s:")) != -1;) {
         switch (c) {
-        case 'p': port = atoi(optarg); break;
+        case 'p': server.port = port = atoi(optarg); break;
+        case 'P': server.pid = atoi(optarg); break;
+        case 'T': twin.port = atoi(optarg); break;
+        case 't': twin.pid = atoi(optarg); break;
         case 'n': o.count = atoi(optarg); break;
         case 'a': addresses = atoi(optarg); break;
         case 'b': o.bytes = atoi(optarg); break;
-        case 'P': o.pid = atoi(optarg); break;
         case 'k': token = optarg; break;
         case 'u': o.path = optarg; break;
         case 'U': o.publisher_path = optarg; break;
-        case 'm': o.mode = optarg; break;
+        case 'm': server.mode = optarg; break;
         case 's': stopped_max = atoi(optarg); break;
         default: return 2;
         }
@@ -344,15 +367,16 @@ int main(int argc, char **argv) {
     samples = malloc(sizeof *samples * SAMPLES);
     poller = epoll_create1(0);
     warm_up();
-    long before = server_memory();
+    long before = sender_memory();
     connect_all();
-    long idle = server_memory();
+    long idle = sender_memory();
     subscribe_all();
     printf(
         "phase=idle connections=%d idle_bytes=%.1f subscribed_bytes=%.1f\n", o.count,
-        (double)(idle - before) / o.count, (double)(server_memory() - before) / o.count);
+        (double)(idle - before) / o.count, (double)(sender_memory() - before) / o.count);
     fflush(stdout);
-    calibrate();
+    if (twin.pid) calibrate(&twin);
+    calibrate(&server);
     for (char line[128]; fgets(line, sizeof line, stdin);) {
         line[strcspn(line, "\n")] = 0;
         phase(line);
