@@ -65,7 +65,8 @@ public protocol IO: AnyObject {
 public protocol CompletionHandler: AnyObject {
     /// First thing after the wait.
     func turnBegins()
-    func completed(_ completion: Completion)
+    /// A run of one kind, one at least: the ends of a fan-out's sends come by the thousand.
+    func completed(_ completions: Completions)
     func fired(_ token: CompletionToken)
     /// Last thing before the ring submits and waits: flush what was gathered.
     func turnEnds()

@@ -93,7 +93,7 @@ public final class RingIO: IO {
         ring.reap(into: &completions, limit: completions.capacity)
         counts.turns += 1
         counts.completions += UInt64(completions.count)
-        for completion in completions { dispatch(completion, handler) }
+        dispatch(handler)
     }
 
     public func takeLongestTurn() -> Duration {
@@ -126,9 +126,23 @@ public final class RingIO: IO {
         queuedBefore = queued
     }
 
-    private func dispatch(_ completion: Completion, _ handler: any CompletionHandler) {
+    private func dispatch(_ handler: any CompletionHandler) {
+        let completions = completions
+        let arrived = completions.span
+        var run = 0..<0
+        while run.upperBound < arrived.count {
+            run = arrived.run(from: run.upperBound)
+            if arrived[run.lowerBound].token.kind >= CompletionToken.firstHotKind {
+                handler.completed(arrived.extracting(run))
+            } else {
+                for index in run { completed(arrived[index]) }
+            }
+        }
+    }
+
+    /// Of the loop's own.
+    private func completed(_ completion: Completion) {
         switch completion.token.kind {
-        case CompletionToken.ignored.kind: break
         case CompletionToken.awaitedKind:
             finish(completion.token, result: completion.result, flags: completion.flags)
         case CompletionToken.wakeKind:
@@ -136,7 +150,7 @@ public final class RingIO: IO {
             armWake()
         // Its queue is full, or its kernel takes no messages for such a ring.
         case CompletionToken.unrungKind: rung[Int(completion.token.slot)].wake()
-        default: handler.completed(completion)
+        default: break
         }
     }
 

@@ -38,3 +38,15 @@ public struct Completion: Sendable {
         self.flags = flags
     }
 }
+
+/// Some that came one after the other.
+public typealias Completions = Span<Completion>
+
+extension Completions {
+    /// The completions from `start` on that are of one kind.
+    public func run(from start: Int) -> Range<Int> {
+        var end = start + 1
+        while end < count, self[end].token.kind == self[start].token.kind { end += 1 }
+        return start..<end
+    }
+}

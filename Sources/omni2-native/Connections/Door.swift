@@ -52,7 +52,7 @@ final class Door: CompletionHandler {
     /// Services flush here what they gathered, before the connections do.
     var turnEnd: () -> Void = {}
     /// Completions and timers of kinds that are not the door's.
-    var otherCompletion: (Completion) -> Void = { _ in }
+    var otherCompletions: (Completions) -> Void = { _ in }
     var otherTimer: (CompletionToken) -> Void = { _ in }
 
     init(io: any IO, limits: Limits, log: Log) {
@@ -216,12 +216,18 @@ final class Door: CompletionHandler {
 
     func turnBegins() { turnBegin() }
 
-    func completed(_ completion: Completion) {
-        switch HotKind(rawValue: completion.token.kind) {
-        case .receive: connection(completion.token)?.received(completion)
-        case .send: connection(completion.token)?.sent(completion)
-        case .accept: accepted(completion)
-        default: otherCompletion(completion)
+    func completed(_ completions: Completions) {
+        let kind = HotKind(rawValue: completions[0].token.kind)
+        guard kind == .receive || kind == .send || kind == .accept else {
+            return otherCompletions(completions)
+        }
+        for index in completions.indices {
+            let completion = completions[index]
+            switch kind {
+            case .receive: connection(completion.token)?.received(completion)
+            case .send: connection(completion.token)?.sent(completion)
+            default: accepted(completion)
+            }
         }
     }
 

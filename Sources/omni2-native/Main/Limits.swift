@@ -20,7 +20,7 @@ struct Limits: Sendable, Hashable {
     var receiveBufferBytes = 16 << 10
     /// Entries of the submission queue. A full queue is submitted at once and goes on: so many sends
     /// of a fan-out are one system call, few enough that the kernel's requests stay in its cache.
-    var ringEntriesMax = 256
+    var ringEntriesMax = 1024
     /// Jobs run in one turn before completions are looked at again.
     var jobsPerTurnMax = 512
 

@@ -257,43 +257,57 @@ final class Fanout {
 
     // MARK: Landing
 
-    func flown(_ completion: Completion) {
-        let slot = Int(completion.token.slot)
-        guard slot < rows.highWater, rows[slot].generation == completion.token.generation,
-            rows[slot].flags.contains(.aloft)
-        else { return }
-        statistics.flights += 1
+    func flown(_ completions: Completions) {
+        var flights: UInt64 = 0
+        var deliveries: UInt64 = 0
+        for index in completions.indices {
+            let completion = completions[index]
+            let slot = Int(completion.token.slot)
+            guard slot < rows.highWater, rows[slot].generation == completion.token.generation,
+                rows[slot].flags.contains(.aloft)
+            else { continue }
+            flights += 1
+            deliveries += landed(slot, completion.result)
+        }
+        statistics.flights += flights
+        statistics.deliveries += deliveries
+    }
+
+    /// How many events have arrived.
+    @inline(__always)
+    private func landed(_ slot: Int, _ result: Int32) -> UInt64 {
         let wasCompressed = rows[slot].flags.contains(.flightIsCompressed)
         rows[slot].flags.subtract(.compressedFlight)
-        let count = rows[slot].flyingCount
-        if completion.result == Int32(bitPattern: rows[slot].flyingBytes) {
-            statistics.deliveries += UInt64(count)
-            rows[slot].cursor += UInt64(count)
-            rows[slot].flyingCount = 0
-            if rows[slot].cursor < events.next { hasNews = true }
-            if rows[slot].flags.contains(.blocked) { peers.landed(slot) }
-            return
+        let count = UInt64(rows[slot].flyingCount)
+        guard result == Int32(bitPattern: rows[slot].flyingBytes) else {
+            return landedShort(slot, result, count, wasCompressed)
         }
-        landedShort(slot, completion.result, count, wasCompressed)
+        rows[slot].cursor += count
+        rows[slot].flyingCount = 0
+        if rows[slot].cursor < events.next { hasNews = true }
+        if rows[slot].flags.contains(.blocked) { peers.landed(slot) }
+        return count
     }
 
     private func landedShort(
-        _ slot: Int, _ result: Int32, _ count: UInt32, _ wasCompressed: Bool
-    ) {
-        // EAGAIN is a full socket: nothing went.
-        guard result >= 0 || result == -11 else { return peers.failed(slot) }
+        _ slot: Int, _ result: Int32, _ count: UInt64, _ wasCompressed: Bool
+    ) -> UInt64 {
         let first = rows[slot].cursor
-        guard count > 0,
+        // EAGAIN is a full socket: nothing went.
+        guard result >= 0 || result == -11, count > 0,
             let (sequence, rest) = unsafe events.cut(
-                first, through: first + UInt64(count) - 1, compressed: wasCompressed,
+                first, through: first + count - 1, compressed: wasCompressed,
                 after: max(0, Int(result)))
-        else { return peers.failed(slot) }
+        else {
+            peers.failed(slot)
+            return 0
+        }
         statistics.cuts += 1
-        statistics.deliveries += sequence - first + 1
         rows[slot].cursor = sequence + 1
         rows[slot].flyingCount = 0
         unsafe peers.cut(slot, rest: rest)
         peers.landed(slot)
+        return sequence - first + 1
     }
 }
 

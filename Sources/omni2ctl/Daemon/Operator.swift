@@ -104,7 +104,7 @@ actor Operator: RingActor {
 
 /// Everything here is awaited: there are no hot operations.
 private final class NoCompletions: CompletionHandler {
-    func completed(_ completion: Completion) {}
+    func completed(_ completions: Completions) {}
     func fired(_ token: CompletionToken) {}
     func turnEnds() {}
 }

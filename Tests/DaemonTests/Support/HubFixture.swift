@@ -43,7 +43,7 @@ final class HubFixture {
         }
         door.turnEnd = { [unowned hub] in hub.turnEnds() }
         door.otherTimer = { [unowned hub] in hub.fired($0) }
-        door.otherCompletion = { [unowned fanout = hub.fanout] in fanout.flown($0) }
+        door.otherCompletions = { [unowned fanout = hub.fanout] in fanout.flown($0) }
         door.listen(
             Listener(
                 descriptor: Self.firstDescriptor - 1, address: .path("/nowhere"),
@@ -57,7 +57,7 @@ final class HubFixture {
         self.lastSeen = lastSeen
         self.identity = identity
         let (descriptor, arrival) = arrive()
-        door.completed(arrival)
+        door.completed([arrival].span)
         return descriptor
     }
 

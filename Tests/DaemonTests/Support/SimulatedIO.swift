@@ -67,6 +67,8 @@ final class SimulatedIO: IO {
     private var sends: [Send] = []
     private var waiting: [Send] = []
     private var completions: [Completion] = []
+    /// Those of this turn.
+    private var arrived: [Completion] = []
     private var lent: [UInt16: UnsafeMutableRawBufferPointer] = unsafe [:]
     private var nextBuffer: UInt16 = 0
     private var closed: [Int32] = []
@@ -77,6 +79,7 @@ final class SimulatedIO: IO {
         timers = TimerWheel(now: MonotonicTime(nanoseconds: 1_000_000_000), capacity: 1024)
         sends.reserveCapacity(4096)
         completions.reserveCapacity(16384)
+        arrived.reserveCapacity(16384)
         fired.reserveCapacity(256)
     }
 
@@ -101,13 +104,13 @@ final class SimulatedIO: IO {
         arrive()
         reorder()
         // A handler may cause completions only through the next turn.
-        var index = 0
-        let count = completions.count
-        while index < count {
-            handler.completed(completions[index])
-            index += 1
+        swap(&completions, &arrived)
+        var run = 0..<0
+        while run.upperBound < arrived.count {
+            run = arrived.span.run(from: run.upperBound)
+            handler.completed(arrived.span.extracting(run))
         }
-        completions.removeFirst(count)
+        arrived.removeAll(keepingCapacity: true)
     }
 
     private func submit() {

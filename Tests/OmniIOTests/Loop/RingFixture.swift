@@ -72,8 +72,8 @@ actor RingFixture: RingActor {
 
 /// Nothing hot happens in tests of awaited operations.
 final class QuietHandler: CompletionHandler {
-    func completed(_ completion: Completion) {
-        Issue.record("an unexpected completion \(completion)")
+    func completed(_ completions: Completions) {
+        Issue.record("an unexpected completion \(completions[0])")
     }
     func fired(_ token: CompletionToken) { Issue.record("an unexpected timer \(token)") }
     func turnEnds() {}

@@ -33,8 +33,8 @@ final class ShardRoom {
         door.otherTimer = { [unowned hub] token in
             if token.kind == HotKind.hub.rawValue { hub.fired(token) }
         }
-        door.otherCompletion = { [fanout = hub.fanout] completion in
-            if completion.token.kind == HotKind.flight.rawValue { fanout.flown(completion) }
+        door.otherCompletions = { [fanout = hub.fanout] completions in
+            if completions[0].token.kind == HotKind.flight.rawValue { fanout.flown(completions) }
         }
         hub.start()
     }
