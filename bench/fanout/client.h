@@ -77,7 +77,7 @@ static inline int send_text(int fd, const char *text, size_t count) {
 }
 
 /* A connection from the `index`th loopback address. */
-static inline int dial_port(int index, int to_port) {
+static inline int dial(int index, int to_port) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
     if (fd < 0) die("socket");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -90,8 +90,6 @@ static inline int dial_port(int index, int to_port) {
     if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0) die("connect");
     return fd;
 }
-
-static inline int dial(int index) { return dial_port(index, port); }
 
 /* Ends a connection at once, leaving nothing behind in TIME_WAIT. */
 static inline void hang_up(int fd) {

@@ -4,10 +4,12 @@
  *   load [OPTION…]      reads phases, a line each: [twin:]flight:DEPTH:SECONDS   so many on their way
  *                                                  [twin:]rate:PER_SECOND:SECONDS[:STOPPED]
  *
- * The twin is a process (-T its port, -t its id) that shares the server's connections and takes events
- * raw: with `twin:` it is the one that sends them. One set of connections serves all phases; the end of input ends it. When all are connected, and
- * after each phase, it prints one line of key=value pairs: deliveries per second and per server CPU
- * second, latency percentiles, what was lost or out of order, how much the server grew. During a
+ * The twin is a process (-T its port, -t its id) that shares the server's connections and takes
+ * events raw: with `twin:` it is the one that sends them on.
+ *
+ * One set of connections serves all phases; the end of input ends it. When all are connected, and
+ * after each phase, it prints one line of key=value pairs: deliveries per second and per CPU second of
+ * the one that sends, latency percentiles, what was lost or out of order, how much it grew. During a
  * phase with STOPPED (at most -s of them), that many subscribers read nothing; afterwards they read
  * what is left for them, and a gap they see must be marked. Loopback only; bounded by the phases. */
 #define _GNU_SOURCE
@@ -173,9 +175,11 @@ static void read_peer(Peer *peer) {
     }
 }
 
-static void drain_publisher(void) {
+/* An answer may come after its sender's turn. */
+static void drain_publishers(void) {
     char bytes[65536];
-    while (recv(sender->publisher, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {}
+    while (recv(server.publisher, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {}
+    while (recv(twin.publisher, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {}
 }
 
 static void turn(int wait) {
@@ -183,7 +187,7 @@ static void turn(int wait) {
     int count = epoll_wait(poller, events, 512, wait);
     for (int i = 0; i < count; i++) {
         if (events[i].data.ptr) read_peer(events[i].data.ptr);
-        else drain_publisher();
+        else drain_publishers();
     }
 }
 
@@ -201,7 +205,7 @@ static void warm_up(void) {
     int fds[ROUND];
     for (int round = 0; round < 40; round++) {
         for (int i = 0; i < ROUND; i++) {
-            fds[i] = dial(i);
+            fds[i] = dial(i, port);
             if (!ask_upgrade(fds[i], o.path)) die("upgrade");
         }
         for (int i = 0; i < ROUND; i++) finish_handshake(fds[i]);
@@ -215,7 +219,7 @@ static void connect_all(void) {
     int small = 32 << 10;
     peers = calloc((size_t)o.count, sizeof *peers);
     for (int i = 0; i < o.count; i++) {
-        peers[i].fd = dial(i);
+        peers[i].fd = dial(i, port);
         if (i < stopped_max)
             setsockopt(peers[i].fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
         if (!ask_upgrade(peers[i].fd, o.path)) die("upgrade");
@@ -226,7 +230,7 @@ static void connect_all(void) {
 }
 
 static void connect_publisher(Sender *to, const char *path) {
-    to->publisher = dial_port(0, to->port);
+    to->publisher = dial(0, to->port);
     if (strcmp(to->mode, "post") != 0) {
         if (!ask_upgrade(to->publisher, path)) die("upgrade");
         finish_handshake(to->publisher);
@@ -315,9 +319,9 @@ static void phase(const char *text) {
     int depth = 0, stopped = 0, is_twins = strncmp(text, "twin:", 5) == 0;
     if (is_twins) text += 5;
     sender = is_twins ? &twin : &server;
-    if (sender->pid == 0 || (sscanf(text, "flight:%d:%lf", &depth, &seconds) != 2
-         && sscanf(text, "rate:%lf:%lf:%d", &rate, &seconds, &stopped) < 2)
-        || stopped > stopped_max) {
+    int is_known = sscanf(text, "flight:%d:%lf", &depth, &seconds) == 2
+        || sscanf(text, "rate:%lf:%lf:%d", &rate, &seconds, &stopped) >= 2;
+    if (!is_known || sender->publisher < 0 || stopped > stopped_max) {
         fprintf(stderr, "load: no such phase: %s\n", whole);
         exit(2);
     }
